@@ -1,0 +1,49 @@
+# One environment in .venv; every target sets up what it needs. `make help` lists them.
+PYTHON ?= python3.11
+VENV ?= .venv
+RUN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+.PHONY: help setup demo test check bench serve docs long clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## make the environment and fetch the encoder (once)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,dev]'
+	$(RUN)/lyceum models add minilm || echo "No encoder could be fetched: search stays lexical. Try again later: lyceum models add minilm"
+	@du -sm $(VENV) | awk '{print "installed: " $$1 " MB"}'
+	@touch $(READY)
+
+demo: setup  ## read the example documents and answer questions about them
+	$(RUN)/lyceum demo
+
+test: setup  ## run every test and print the coverage
+	rm -f .coverage .coverage.*
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(RUN)/coverage run -m pytest
+	$(RUN)/coverage combine --quiet
+	$(RUN)/coverage report --skip-covered --fail-under=85
+
+check: setup  ## formatting, lint, types and the import law
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+bench: setup  ## run every bench in its short form
+	@for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench --quick || exit 1; done
+
+serve: setup  ## answer over HTTP on 127.0.0.1:8420
+	$(RUN)/lyceum serve
+
+docs: setup  ## write the generated pages of docs/
+	$(RUN)/python docs/generate.py
+
+long: setup  ## every bench in its long form
+	@for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench; done
+
+clean:  ## remove the environment and the demo's home
+	rm -rf $(VENV) .lyceum-demo

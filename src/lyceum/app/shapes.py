@@ -1,0 +1,106 @@
+"""Answers, hits, documents and spans as the plain objects that `--json` prints and HTTP returns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lyceum.core.errors import LyceumError
+from lyceum.core.types import Answer, Citation, Document, Hit, Place, Span
+
+QUOTE = 400
+
+
+def place(where: Place) -> dict[str, Any]:
+    """Return what is known of a place: page, sheet, row, line, xpath and box."""
+    names = ("page", "sheet", "row", "line", "xpath", "box")
+    return {name: value for name in names if (value := getattr(where, name)) is not None}
+
+
+def citation(cited: Citation) -> dict[str, Any]:
+    """Return a citation; `span` marks the short answer inside the quote."""
+    return {
+        "number": cited.number,
+        "document_id": cited.document_id,
+        "source": cited.source,
+        "title": cited.title,
+        "quote": cited.quote,
+        **place(cited.place),
+        "boxes": cited.boxes,
+        "span": None if cited.start is None else [cited.start, cited.end],
+        "chunk_id": cited.chunk_id,
+    }
+
+
+def answer(found: Answer, question: str | None = None) -> dict[str, Any]:
+    """Return an answer; with its question where several stand in a list."""
+    return {
+        **({"question": question} if question is not None else {}),
+        "answer": found.text,
+        "citations": [citation(cited) for cited in found.citations],
+        "abstained": found.abstained,
+        "reason": found.reason,
+        "confidence": round(found.confidence, 4),
+        "seconds": round(found.seconds, 4),
+        "trace_id": found.trace_id,
+        "usage": {
+            "input_tokens": found.usage.input_tokens,
+            "output_tokens": found.usage.output_tokens,
+        },
+    }
+
+
+def hit(found: Hit) -> dict[str, Any]:
+    """Return a hit with the parts that found it."""
+    first = found.chunk.pieces[0].place if found.chunk.pieces else Place()
+    return {
+        "document_id": found.document.id,
+        "source": found.document.source,
+        "title": found.document.title,
+        "path": list(found.chunk.path),
+        **place(first),
+        "text": found.chunk.text,
+        "chunk_id": found.chunk.id,
+        "score": round(found.score, 6),
+        "by": [{"part": by.part, "rank": by.rank, "score": round(by.score, 6)} for by in found.by],
+    }
+
+
+def document(found: Document) -> dict[str, Any]:
+    """Return a document without its text."""
+    return {
+        "id": found.id,
+        "source": found.source,
+        "title": found.title,
+        "media": found.media,
+        "language": found.language,
+        "version": found.version,
+        "readers": sorted(found.readers),
+        "meta": dict(found.meta),
+    }
+
+
+def span(done: Span) -> dict[str, Any]:
+    """Return a span; times in seconds."""
+    return {
+        "name": done.name,
+        "id": done.id,
+        "parent": done.parent,
+        "start": done.start,
+        "seconds": round(done.seconds, 6),
+        "error": done.error,
+        "facts": dict(done.facts),
+    }
+
+
+def error(problem: LyceumError) -> Mapping[str, Any]:
+    """Return the one shape of every error."""
+    return {
+        "error": {
+            "code": problem.code,
+            "message": problem.message,
+            "hint": problem.hint,
+            "retryable": problem.retryable,
+            "type": type(problem).__name__,
+        }
+    }

@@ -1,0 +1,113 @@
+"""The verbs: a component is anything callable with one of these shapes. They know no implementation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from lyceum.core.types import Answer, Change, Chunk, Document, Element, Event, Hit, Message, Page, Query
+
+
+class Parser(Protocol):
+    """Bytes of one media type to pages of elements in reading order; pure, may be slow, may be killed."""
+
+    def __call__(self, data: bytes, document: Document) -> Iterator[Page]: ...
+
+
+class Splitter(Protocol):
+    """Elements to chunks; `name` stands in every chunk id, so another splitter gives other ids."""
+
+    name: str
+
+    def __call__(self, document: Document, elements: Sequence[Element]) -> list[Chunk]: ...
+
+
+class Analyzer(Protocol):
+    """Text to index terms; the same object serves the index and the question."""
+
+    name: str
+
+    def __call__(self, text: str) -> list[str]: ...
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors; row i of the float32 array (texts x `dimension`) belongs to text i."""
+
+    name: str
+    dimension: int
+    languages: frozenset[str]
+
+    async def __call__(self, texts: Sequence[str]) -> Any: ...
+
+
+class Ledger(Protocol):
+    """The truth. Reading only; writing goes through the store, which keeps views and ledger in step."""
+
+    async def get(self, numbers: Sequence[int], readers: frozenset[str]) -> dict[int, tuple[Chunk, Document]]:
+        """Return chunks of current versions that one of `readers` may see; others are left out."""
+        ...
+
+    async def documents(self, readers: frozenset[str], document_id: str | None = None) -> list[Document]:
+        """Return the visible documents in the order of their sources."""
+        ...
+
+    async def sequence(self) -> int:
+        """Return the number of the last change."""
+        ...
+
+
+class View(Protocol):
+    """A derived index that follows the ledger's log; it may be thrown away and rebuilt."""
+
+    name: str
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Take changes in order; applying one twice is harmless. `position` moves when they are safe."""
+        ...
+
+    async def position(self) -> int:
+        """Return the sequence of the last change applied, 0 when there is none or the view was unusable."""
+        ...
+
+    async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
+        """Return at most k (number, score), best first, readable by `query.readers` and passing its filters.
+
+        With `among` the candidates are those numbers and nothing else.
+        """
+        ...
+
+
+class Retriever(Protocol):
+    """Query to hits, ranked, alive and readable."""
+
+    async def __call__(self, query: Query) -> list[Hit]: ...
+
+
+class Reranker(Protocol):
+    """Hits to the same hits in another order."""
+
+    async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Hit]: ...
+
+
+class Chat(Protocol):
+    """Messages to a stream of Delta, ended by one Done."""
+
+    name: str
+
+    def __call__(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[Event]: ...
+
+
+class Answerer(Protocol):
+    """A question to an answer with citations, or a refusal with its reason."""
+
+    async def __call__(self, query: Query) -> Answer: ...
+
+    def stream(self, query: Query) -> AsyncGenerator[str | Answer, None]:
+        """Yield pieces of text, and last the whole Answer."""
+        ...
+
+
+class Build(Protocol):
+    """Configuration to an answerer, with parts exchanged by their path: wire implements it."""
+
+    def __call__(self, configuration: Mapping[str, Any], replace: Mapping[str, Any] = ...) -> Answerer: ...

@@ -1,0 +1,3 @@
+"""Where traces go: a span store of its own, apart from the truth; knows no question and no document."""
+
+MAKERS = {"spans": "lyceum.observe.spans:Spans"}

@@ -1,0 +1,7 @@
+"""Query to hits: tokens, lexical and dense views, their fusion; knows no file, no answer and no model's name."""
+
+MAKERS = {
+    "analyzer": "lyceum.search.analyzer:Standard",
+    "lexical": "lyceum.search.single:Single",
+    "hybrid": "lyceum.search.hybrid:Hybrid",
+}

@@ -1,0 +1,101 @@
+"""Lexical and dense search fused by z-scores: each list's scores are measured in its own deviations.
+
+Both views score every candidate of either list, so nothing counts as zero for having missed a cut. A dense
+score that does not exist (the encoder does not know the language) leaves the lexical one alone. Measured
+against reciprocal rank fusion and min-max scaling in docs/decisions/fusion.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from statistics import fmean, pstdev
+
+from lyceum.core.protocols import Ledger, View
+from lyceum.core.trace import span
+from lyceum.core.types import Found, Hit, Query
+from lyceum.search.checks import check
+from lyceum.search.hits import fetch
+
+Scored = list[tuple[int, float]]
+
+
+class Hybrid:
+    """`weight` is the dense part's share, `depth` how many candidates each view names."""
+
+    def __init__(
+        self, ledger: Ledger, lexical: View, dense: View, weight: float = 0.4, depth: int = 100
+    ) -> None:
+        assert 0 <= weight <= 1, weight
+        self.ledger, self.lexical, self.dense = ledger, lexical, dense
+        self.weight, self.depth = weight, depth
+
+    async def __call__(self, query: Query) -> list[Hit]:
+        """Return the fused ranking; each hit says which part found it, at which rank and score."""
+        check(query)
+        depth = max(self.depth, query.top_k)
+        while True:
+            ranked, by, exhausted = await self._ranked(query, depth)
+            with span("search.fetch") as facts:
+                hits = await fetch(self.ledger, query, ranked, by)
+                facts["hits"] = len(hits)
+            if len(hits) == query.top_k or exhausted:
+                return hits
+            depth *= 4
+
+    async def _ranked(self, query: Query, depth: int) -> tuple[Scored, dict[int, tuple[Found, ...]], bool]:
+        async def ask(part: str, view: View) -> Scored:
+            with span(f"search.{part}", k=depth) as facts:
+                found = await view.find(query, depth)
+                facts["found"] = len(found)
+                return found
+
+        sparse, dense = await asyncio.gather(ask("bm25", self.lexical), ask("vectors", self.dense))
+        with span("search.fuse", weight=self.weight) as facts:
+            lists = await asyncio.gather(
+                self._complete(self.lexical, query, sparse, dense),
+                self._complete(self.dense, query, dense, sparse),
+            )
+            for number in lists[1] if sparse else ():
+                lists[0].setdefault(number, 0.0)  # no term in common is a true score of zero
+            ranked = fuse(standardise(sparse, lists[0]), standardise(dense, lists[1]), self.weight)
+            facts["candidates"] = len(ranked)
+        ranks = [{number: rank for rank, (number, _) in enumerate(part, 1)} for part in (sparse, dense)]
+        by = {
+            number: tuple(
+                Found(part=name, rank=rank.get(number), score=scores[number])
+                for name, rank, scores in zip(("bm25", "vectors"), ranks, lists, strict=True)
+                if number in scores
+            )
+            for number, _ in ranked
+        }
+        return ranked, by, len(sparse) < depth and len(dense) < depth
+
+    async def _complete(self, view: View, query: Query, mine: Scored, others: Scored) -> dict[int, float]:
+        """Add the view's true scores of the candidates that only the other view named."""
+        scores = dict(mine)
+        missing = [number for number, _ in others if number not in scores]
+        if missing:
+            scores.update(await view.find(query, len(missing), missing))
+        return scores
+
+
+def standardise(top: Sequence[tuple[int, float]], scores: dict[int, float]) -> dict[int, float]:
+    """Return z-scores by mean and deviation of the view's own top list; all zero when it has no spread."""
+    values = [score for _, score in top]
+    mean = fmean(values) if values else 0.0
+    spread = pstdev(values) if len(values) > 1 else 0.0
+    return {number: (score - mean) / spread if spread > 1e-9 else 0.0 for number, score in scores.items()}
+
+
+def fuse(sparse: dict[int, float], dense: dict[int, float], weight: float) -> Scored:
+    """Return numbers by (1 - weight) sparse + weight dense, best first, ties by number.
+
+    A candidate without a dense score is judged by the lexical one alone.
+    """
+    fused = []
+    for number in sparse.keys() | dense.keys():
+        lexical = sparse.get(number, 0.0)
+        score = lexical if number not in dense else (1 - weight) * lexical + weight * dense[number]
+        fused.append((number, score))
+    return sorted(fused, key=lambda item: (-item[1], item[0]))

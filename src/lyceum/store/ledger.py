@@ -1,0 +1,262 @@
+"""The truth: one SQLite file with documents, versions, chunks, readers and the log that views follow.
+
+Reading is open to any process; writing is done by `Store`, which holds the write lock. `synchronous=FULL`
+because NORMAL loses acknowledged commits at a power cut. It knows no view and no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lyceum.core.errors import StoreError
+from lyceum.core.types import Change, Chunk, Document, Element
+from lyceum.store import codec
+from lyceum.store.schema import MIGRATIONS, migrate
+
+T = TypeVar("T")
+DOCUMENT = (
+    "d.id, d.source, v.version, v.title, v.media, v.language, d.readers, v.meta"
+    " FROM documents d JOIN versions v ON v.key = d.current"
+)
+Staged = tuple[Document, Sequence[Element], Sequence[Chunk]]
+
+
+class Ledger:
+    """One file; `folder` is a Lyceum home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "ledger.db"
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+
+    # --- reading ---------------------------------------------------------------------------------------
+
+    async def get(self, numbers: Sequence[int], readers: frozenset[str]) -> dict[int, tuple[Chunk, Document]]:
+        """Return chunks of current versions that one of `readers` may see; others are left out."""
+        return await asyncio.to_thread(self._get, list(numbers), readers)
+
+    def _get(self, numbers: list[int], readers: frozenset[str]) -> dict[int, tuple[Chunk, Document]]:
+        found: dict[int, tuple[Chunk, Document]] = {}
+        for start in range(0, len(numbers), 500):
+            some = numbers[start : start + 500]
+            rows = self._rows(
+                "SELECT c.number, c.id, c.text, c.extra, d.id, d.source, v.version, v.title, v.media,"
+                " v.language, d.readers, v.meta FROM chunks c JOIN versions v ON v.key = c.version"
+                " JOIN documents d ON d.current = v.key AND d.key = v.document"
+                f" WHERE c.number IN ({','.join('?' * len(some))})",
+                some,
+            )
+            for number, chunk_id, text, extra, *rest in rows:
+                document = _document(rest)
+                if document.readers & readers:
+                    found[number] = (codec.unpack_chunk(number, chunk_id, text, extra, document), document)
+        return found
+
+    async def documents(self, readers: frozenset[str], document_id: str | None = None) -> list[Document]:
+        """Return the visible documents in the order of their sources."""
+
+        def read() -> list[Document]:
+            where = "WHERE d.id = ?" if document_id is not None else "ORDER BY d.source"
+            rows = self._rows(f"SELECT {DOCUMENT} {where}", [document_id] if document_id is not None else [])
+            return [found for row in rows if (found := _document(row)).readers & readers]
+
+        return await asyncio.to_thread(read)
+
+    async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return the current version and the readers of every document, for whoever ingests."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            "SELECT d.id, v.version, d.readers FROM documents d JOIN versions v ON v.key = d.current",
+            [],
+        )
+        return {doc_id: (version, frozenset(json.loads(readers))) for doc_id, version, readers in rows}
+
+    async def elements(self, document_id: str) -> list[Element]:
+        """Return the parsed elements of a document's current version."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            "SELECT v.elements FROM documents d JOIN versions v ON v.key = d.current WHERE d.id = ?",
+            [document_id],
+        )
+        return codec.unpack_elements(document_id, rows[0][0]) if rows else []
+
+    async def chunks(self, document_id: str) -> list[Chunk]:
+        """Return the chunks of a document's current version in order."""
+
+        def read() -> list[Chunk]:
+            rows = self._rows(
+                "SELECT c.number FROM documents d JOIN chunks c ON c.version = d.current WHERE d.id = ?"
+                " ORDER BY c.number",
+                [document_id],
+            )
+            numbers = [row[0] for row in rows]
+            found = self._get(numbers, self._document_readers(document_id))
+            return [found[number][0] for number in numbers if number in found]
+
+        return await asyncio.to_thread(read)
+
+    def _document_readers(self, document_id: str) -> frozenset[str]:
+        rows = self._rows("SELECT readers FROM documents WHERE id = ?", [document_id])
+        return frozenset(json.loads(rows[0][0])) if rows else frozenset()
+
+    async def sequence(self) -> int:
+        """Return the number of the last change."""
+        rows = await asyncio.to_thread(self._rows, "SELECT COALESCE(MAX(sequence), 0) FROM changes", [])
+        return int(rows[0][0])
+
+    async def changes(self, since: int, limit: int) -> list[Change]:
+        """Return the next changes in order; a chunk that has gone meanwhile appears as removed."""
+        return await asyncio.to_thread(self._changes, since, limit)
+
+    def _changes(self, since: int, limit: int) -> list[Change]:
+        rows = self._rows(
+            "SELECT x.sequence, x.kind, x.number, c.id, c.text, c.extra, d.id, d.source, v.version, v.title,"
+            " v.media, v.language, d.readers, v.meta FROM changes x LEFT JOIN chunks c ON c.number = x.number"
+            " LEFT JOIN versions v ON v.key = c.version LEFT JOIN documents d ON d.key = v.document"
+            " WHERE x.sequence > ? ORDER BY x.sequence LIMIT ?",
+            [since, limit],
+        )
+        changes = []
+        for sequence, kind, number, chunk_id, text, extra, *rest in rows:
+            if chunk_id is None or kind == "remove":
+                changes.append(Change(sequence=sequence, kind="remove", number=number))
+                continue
+            document = _document(rest)
+            chunk = codec.unpack_chunk(number, chunk_id, text, extra, document)
+            changes.append(
+                Change(sequence=sequence, kind=kind, number=number, chunk=chunk, document=document)
+            )
+        return changes
+
+    async def vectors(self, encoder: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the stored vectors of texts, by hash."""
+
+        def read() -> dict[bytes, bytes]:
+            found: dict[bytes, bytes] = {}
+            for start in range(0, len(hashes), 500):
+                some = list(hashes[start : start + 500])
+                marks = ",".join("?" * len(some))
+                found.update(
+                    self._rows(
+                        f"SELECT hash, vector FROM vectors WHERE encoder = ? AND hash IN ({marks})",
+                        [encoder, *some],
+                    )
+                )
+            return found
+
+        return await asyncio.to_thread(read)
+
+    async def counts(self, readers: frozenset[str]) -> dict[str, int]:
+        """Return the number of visible documents and chunks."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            "SELECT d.readers, COUNT(c.number) FROM documents d LEFT JOIN chunks c ON c.version = d.current"
+            " WHERE d.current IS NOT NULL GROUP BY d.key",
+            [],
+        )
+        seen = [number for held, number in rows if frozenset(json.loads(held)) & readers]
+        return {"documents": len(seen), "chunks": sum(seen)}
+
+    # --- writing: only Store calls these, holding the write lock ----------------------------------------
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in one transaction; when it returns, the change survives a power cut."""
+        return await asyncio.to_thread(self._write, work)
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with _ours(self.path):
+            db = self._connect(writing=True)
+            try:
+                migrate(db)
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(db)
+                except BaseException:
+                    db.execute("ROLLBACK")
+                    raise
+                db.execute("COMMIT")
+                return result
+            finally:
+                db.close()
+
+    # --- connections -----------------------------------------------------------------------------------
+
+    def _rows(self, sql: str, arguments: Iterable[Any]) -> list[Any]:
+        if not self.path.exists():
+            return [] if "COALESCE" not in sql else [(0,)]
+        with _ours(self.path):
+            db = getattr(self._local, "db", None)
+            if db is None:
+                db = self._local.db = self._connect(writing=False)
+                with self._guard:
+                    self._open.append(db)
+            return list(db.execute(sql, tuple(arguments)).fetchall())
+
+    def _connect(self, *, writing: bool) -> sqlite3.Connection:
+        mode = "rwc" if writing else "ro"
+        if not writing and not os.access(self.path.parent, os.W_OK):
+            wal = Path(f"{self.path}-wal")
+            # A read-only disk cannot hold the -shm file that WAL needs; without a -wal nothing is missing.
+            mode += "&immutable=1" if not wal.exists() or wal.stat().st_size == 0 else ""
+        db = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30, isolation_level=None,
+            check_same_thread=False,
+        )  # fmt: skip
+        if writing:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = ON")
+        elif (found := db.execute("PRAGMA user_version").fetchone()[0]) > len(MIGRATIONS):
+            db.close()
+            raise StoreError(f"The ledger has version {found}.", hint="A newer Lyceum wrote it: update.")
+        return db
+
+    async def close(self) -> None:
+        """Close the reading connections."""
+        with self._guard:
+            for db in self._open:
+                db.close()
+            self._open.clear()
+            self._local = threading.local()
+
+
+def _document(row: Sequence[Any]) -> Document:
+    doc_id, source, version, title, media, language, readers, meta = row
+    return Document(
+        id=doc_id, source=source, version=version, title=title, media=media, language=language,
+        readers=frozenset(json.loads(readers)), meta=json.loads(meta),
+    )  # fmt: skip
+
+
+@contextmanager
+def _ours(path: Path) -> Iterator[None]:
+    """Turn SQLite's exceptions into ours, each with what to do."""
+    try:
+        yield
+    except sqlite3.OperationalError as problem:
+        text = str(problem)
+        if "full" in text:
+            raise StoreError(
+                f"The disk of {path} is full.", hint="Free some space and try again."
+            ) from problem
+        if "readonly" in text or "unable to open" in text:
+            raise StoreError(
+                f"{path} cannot be written.", hint="Check the folder's permissions."
+            ) from problem
+        raise StoreError(
+            f"The ledger {path} failed: {text}.", hint="Try again; see `lyceum status`."
+        ) from problem
+    except sqlite3.DatabaseError as problem:
+        raise StoreError(
+            f"The ledger {path} is damaged: {problem}.",
+            hint="Restore it from a copy; the views rebuild themselves.",
+        ) from problem

@@ -1,0 +1,177 @@
+"""The lexical view: BM25 over tantivy postings, with title and headings counted three times in the same field.
+
+Takes ledger changes, gives chunk numbers with scores; it knows no text but the analyzer's terms. One field
+with repeated titles stands for BM25F with title weight 3 (k1 1.2, b 0.75; Robertson and Zaragoza 2009).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import tantivy
+
+from lyceum.core.protocols import Analyzer
+from lyceum.core.text import headline
+from lyceum.core.types import Change, Query
+from lyceum.store import state
+from lyceum.store.facets import facets, wanted
+
+TITLE_WEIGHT = 3
+HEAP = 64_000_000
+TERMS = 256  # a question's most frequent terms; more would only cost time
+
+
+class Postings:
+    """A folder with a tantivy index and its state."""
+
+    def __init__(self, folder: Path, analyzer: Analyzer) -> None:
+        self.name = "postings"
+        self.folder = folder / "views" / "postings"
+        self.analyzer = analyzer
+        self.recipe = f"1:{analyzer.name}:{TITLE_WEIGHT}"
+        self._guard = threading.Lock()
+        self._stamp = (-1, -1)
+        self._index: tantivy.Index | None = None
+        self._searcher: tantivy.Searcher | None = None
+
+    # --- following the ledger --------------------------------------------------------------------------
+
+    async def position(self) -> int:
+        """Return the last change applied; 0 when missing, broken or made by another analyzer."""
+        return await asyncio.to_thread(self._position)
+
+    def _position(self) -> int:
+        found = state.read(self.folder)
+        usable = found.get("recipe") == self.recipe and self._reopened() is not None
+        return int(found["position"]) if usable else 0
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Index changes and commit; the state is written after the commit, so a crash only repeats work."""
+        await asyncio.to_thread(self._apply, changes)
+
+    def _apply(self, changes: Sequence[Change]) -> None:
+        if not changes:
+            return
+        known = state.read(self.folder)
+        if self._position() == 0:
+            known = self._reset()
+        index = self._open()
+        assert index is not None
+        last = changes[-1].sequence
+        # A change up to `pending` may already be in the index without the state saying so: delete first.
+        doubtful = int(known.get("pending", 0))
+        state.write(self.folder, {**known, "pending": max(last, doubtful)})
+        writer = index.writer(heap_size=HEAP, num_threads=1)
+        for change in changes:
+            if change.kind != "put" or change.sequence <= doubtful:
+                writer.delete_documents_by_term("number", change.number)
+            if change.kind != "remove":
+                writer.add_document(self._document(change))
+        writer.commit()
+        writer.wait_merging_threads()
+        state.write(self.folder, {"recipe": self.recipe, "position": last, "pending": last})
+
+    def _reset(self) -> dict[str, int | str]:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self._index = tantivy.Index(SCHEMA, path=str(self.folder))
+        self._searcher, self._stamp = None, (-1, -1)
+        known: dict[str, int | str] = {"recipe": self.recipe, "position": 0, "pending": 0}
+        state.write(self.folder, known)
+        return known
+
+    def _document(self, change: Change) -> tantivy.Document:
+        assert change.chunk is not None
+        assert change.document is not None
+        title = self.analyzer(headline(change.chunk)) * TITLE_WEIGHT
+        body = self.analyzer(change.chunk.text)
+        made = tantivy.Document()
+        made.add_unsigned("number", change.number)
+        made.add_text("terms", " ".join(title + body))
+        for reader in change.document.readers:
+            made.add_text("readers", reader)
+        for facet in facets(change.document):
+            made.add_text("facets", facet)
+        return made
+
+    def _open(self) -> tantivy.Index | None:
+        if self._index is None:
+            try:
+                self._index = tantivy.Index.open(str(self.folder))
+            except (ValueError, OSError):
+                return None
+        return self._index
+
+    # --- asking ----------------------------------------------------------------------------------------
+
+    async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
+        """Return at most k (number, BM25 score), best first; readers and filters hold inside the search."""
+        return await asyncio.to_thread(self._find, query, k, among)
+
+    def _find(self, query: Query, k: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
+        terms = query.terms if query.terms is not None else Counter(self.analyzer(query.text))
+        searcher = self._reopened()
+        if not terms or not query.readers or searcher is None or (among is not None and not among):
+            return []
+        try:
+            found = searcher.search(_question(terms, query, among), limit=k, count=False).hits
+            numbers = searcher.fast_field_values("number", [address for _, address in found])
+        except (ValueError, OSError):
+            # Broken files are a reason to rebuild, not to fail the question: `position` will say 0.
+            self._forget()
+            return []
+        return [(int(number or 0), float(score)) for number, (score, _) in zip(numbers, found, strict=True)]
+
+    def _reopened(self) -> tantivy.Searcher | None:
+        """Return a searcher over the last commit; None when there is no usable index."""
+        stamp = state.stamp(self.folder)
+        with self._guard:
+            if stamp != self._stamp or self._searcher is None:
+                index = self._open() if state.read(self.folder).get("recipe") == self.recipe else None
+                try:
+                    if index is None:
+                        return None
+                    index.reload()
+                    self._searcher, self._stamp = index.searcher(), stamp
+                except (ValueError, OSError):
+                    self._forget()
+            return self._searcher
+
+    def _forget(self) -> None:
+        self._index = self._searcher = None
+        self._stamp = (-1, -1)
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("number", indexed=True, fast=True)
+    builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field("readers", tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("facets", tokenizer_name="raw", index_option="basic")
+    return builder.build()
+
+
+SCHEMA = _schema()
+
+
+def _question(terms: Mapping[str, float], query: Query, among: Sequence[int] | None) -> tantivy.Query:
+    """Weighted terms, plus what a chunk must be without scoring: readable, within the filters, a candidate."""
+    Should, Must = tantivy.Occur.Should, tantivy.Occur.Must
+    heaviest = sorted(terms.items(), key=lambda item: -item[1])[:TERMS]
+    scored = []
+    for term, weight in heaviest:
+        single = tantivy.Query.term_query(SCHEMA, "terms", term, "freq")
+        scored.append((Should, single if weight == 1 else tantivy.Query.boost_query(single, float(weight))))
+    clauses = [(Must, tantivy.Query.boolean_query(scored))]
+    sets = [("readers", sorted(query.readers)), *(("facets", list(group)) for group in wanted(query.filters))]
+    if among is not None:
+        sets.append(("number", list(among)))  # type: ignore[arg-type]
+    for field, values in sets:
+        members = tantivy.Query.term_set_query(SCHEMA, field, values)
+        clauses.append((Must, tantivy.Query.const_score_query(members, 0.0)))
+    return tantivy.Query.boolean_query(clauses)

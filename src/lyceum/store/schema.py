@@ -1,0 +1,47 @@
+"""The ledger's tables as numbered migrations, applied in order and remembered in `user_version`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+
+def m001(db: sqlite3.Connection) -> None:
+    """Documents, their versions, chunks, the change log, and vectors that were costly to make.
+
+    Chunk numbers and sequences are never used twice (AUTOINCREMENT): views know chunks by number alone.
+    """
+    for statement in (
+        "CREATE TABLE documents (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL,"
+        " readers TEXT NOT NULL, current INTEGER)",
+        "CREATE TABLE versions (key INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL,"
+        " version TEXT NOT NULL, title TEXT NOT NULL, media TEXT NOT NULL, language TEXT NOT NULL,"
+        " meta TEXT NOT NULL, elements BLOB NOT NULL)",
+        "CREATE TABLE chunks (number INTEGER PRIMARY KEY AUTOINCREMENT, version INTEGER NOT NULL,"
+        " id TEXT NOT NULL, text TEXT NOT NULL, extra TEXT NOT NULL, hash BLOB NOT NULL)",
+        "CREATE INDEX chunks_version ON chunks (version)",
+        "CREATE INDEX chunks_hash ON chunks (hash)",
+        "CREATE INDEX versions_document ON versions (document)",
+        "CREATE TABLE changes (sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,"
+        " number INTEGER NOT NULL)",
+        "CREATE TABLE vectors (hash BLOB NOT NULL, encoder TEXT NOT NULL, vector BLOB NOT NULL,"
+        " PRIMARY KEY (hash, encoder)) WITHOUT ROWID",
+    ):
+        db.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001,)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the tables up to date in one transaction a step; the caller holds the write lock."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            step(db)
+            db.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")

@@ -1,0 +1,115 @@
+"""The writer: keeps the ledger and its views in step (stage, apply, flip, sweep) under one file lock.
+
+Whoever reads needs no lock. It knows no file format, no model and no question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from lyceum.core.errors import Busy, NotFound
+from lyceum.core.protocols import View
+from lyceum.core.trace import span
+from lyceum.store import writes
+from lyceum.store.ledger import Ledger
+
+BATCH = 2_000
+
+
+class Store:
+    """A ledger with the views that follow it; `views` may grow until the first use."""
+
+    def __init__(self, folder: Path, ledger: Ledger, wait_seconds: float = 60.0) -> None:
+        self.folder = folder
+        self.ledger = ledger
+        self.views: list[View] = []
+        self.wait_seconds = wait_seconds
+        self._turn = asyncio.Lock()
+
+    async def put(self, batch: writes.Batch) -> None:
+        """Write documents with their chunks; on return all of them are current and will survive a power cut.
+
+        A document that was there keeps answering with its old version until its new one is complete.
+        """
+        if not batch:
+            return
+        async with self.writing():
+            with span("store.stage", documents=len(batch), chunks=sum(len(chunks) for _, _, chunks in batch)):
+                keys = await self.ledger.write(lambda db: writes.stage(db, batch))
+            await self._apply()
+            with span("store.flip"):
+                await self.ledger.write(lambda db: writes.flip(db, keys, batch))
+
+    async def remove(self, document_id: str, readers: frozenset[str]) -> None:
+        """Delete a document from the ledger and from every view."""
+        if not await self.ledger.documents(readers, document_id):
+            raise NotFound(f"There is no document {document_id}.", hint="`lyceum docs` lists them.")
+        async with self.writing():
+            await self.ledger.write(lambda db: writes.remove(db, document_id))
+            await self._apply()
+
+    async def set_readers(self, document_id: str, readers: frozenset[str]) -> None:
+        """Change who may read a document; on return revocations and grants both hold."""
+        async with self.writing():
+            await self.ledger.write(lambda db: writes.set_readers(db, document_id, readers))
+            await self._apply()
+
+    async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return the current version and the readers of every document."""
+        return await self.ledger.versions()
+
+    async def keep_vectors(self, encoder: str, rows: list[tuple[bytes, bytes]]) -> None:
+        """Store computed vectors; called by views while this process holds the lock."""
+        await self.ledger.write(lambda db: writes.put_vectors(db, encoder, rows))
+
+    async def catch_up(self) -> None:
+        """Bring every view to the ledger's last change; skipped when another process is writing right now."""
+        if await self.behind():
+            try:
+                async with self.writing(wait=0):
+                    await self._apply()
+            except Busy:
+                return
+
+    async def behind(self) -> dict[str, int]:
+        """Return how many changes each view lacks, only for those that lack any."""
+        last = await self.ledger.sequence()
+        behind = {view.name: last - await view.position() for view in self.views}
+        return {name: missing for name, missing in behind.items() if missing > 0}
+
+    @asynccontextmanager
+    async def writing(self, wait: float | None = None) -> AsyncIterator[None]:
+        """Hold the write lock of this home; what a killed writer left unconfirmed is dropped first."""
+        wait = self.wait_seconds if wait is None else wait
+        async with self._turn:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "write.lock", timeout=wait, thread_local=False)
+            try:
+                await asyncio.to_thread(lock.acquire)
+            except Timeout as problem:
+                raise Busy(
+                    f"Another process is writing to {self.folder}.", hint="Wait for it to end and try again."
+                ) from problem
+            try:
+                await self.ledger.write(writes.drop_leftovers)
+                yield
+            finally:
+                lock.release()
+
+    async def _apply(self) -> None:
+        for view in self.views:
+            await self._follow(view)
+
+    async def _follow(self, view: View) -> None:
+        with span("store.apply", view=view.name) as facts:
+            since = await view.position()
+            facts["changes"] = 0
+            while changes := await self.ledger.changes(since, BATCH):
+                await view.apply(changes)
+                since = changes[-1].sequence
+                facts["changes"] += len(changes)

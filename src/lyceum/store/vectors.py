@@ -1,0 +1,328 @@
+"""The dense view: one append-only, memory-mapped int8 matrix scanned exactly, each row with its own scale.
+
+Takes ledger changes and an encoder, gives chunk numbers with cosines. Vectors it had to compute go to the
+ledger, which keeps them by (encoder, words); deleting this view costs no encoding. Rows of removed chunks
+are wiped in place and dropped when they are a third of the matrix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from zlib import crc32
+
+import numkong
+import numpy as np
+import numpy.typing as npt
+
+from lyceum.core.protocols import Embedder
+from lyceum.core.text import dense_text, has_cjk, language
+from lyceum.core.types import Change, Query
+from lyceum.store import codec, state
+from lyceum.store.facets import facets, wanted
+
+ROW = np.dtype(
+    [("number", "<i8"), ("scale", "<f4"), ("readers", "<u4"), ("language", "S2"), ("facets", "<u4", (4,))]
+)
+BLOCK = 64
+Floats = npt.NDArray[np.float32]
+
+
+class VectorStore(Protocol):
+    """Where computed vectors are kept: the ledger, as this view sees it."""
+
+    async def vectors(self, encoder: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]: ...
+
+
+Keep = Callable[[str, list[tuple[bytes, bytes]]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """The files as one reader sees them; `order` finds a row by chunk number."""
+
+    matrix: npt.NDArray[np.int8]
+    rows: npt.NDArray[Any]
+    readers: list[frozenset[str]]
+    live: int
+
+
+class Vectors:
+    """A folder with the matrix, one record a row, and the state; named after its encoder."""
+
+    def __init__(self, folder: Path, embedder: Embedder, vectors: VectorStore, keep: Keep) -> None:
+        self.name = f"vectors-{embedder.name}"
+        self.folder = folder / "views" / self.name
+        self.embedder = embedder
+        self._vectors, self._keep = vectors, keep
+        self._guard = threading.Lock()
+        self._stamp = (-1, -1)
+        self._snapshot: _Snapshot | None = None
+
+    # --- following the ledger --------------------------------------------------------------------------
+
+    async def position(self) -> int:
+        """Return the last change applied; 0 when missing, cut short or made by another encoder."""
+        return await asyncio.to_thread(lambda: int(self._state().get("position", 0)))
+
+    def _state(self) -> dict[str, Any]:
+        found = state.read(self.folder)
+        if found.get("encoder") != self.embedder.name or found.get("format") != 1:
+            return {}
+        matrix, rows = self._files(found["generation"])
+        count, width = found["rows"], self.embedder.dimension
+        try:
+            whole = matrix.stat().st_size >= count * width and rows.stat().st_size >= count * ROW.itemsize
+        except OSError:
+            return {}
+        return found if whole else {}
+
+    def _files(self, generation: int) -> tuple[Path, Path]:
+        return self.folder / f"{generation}.i8", self.folder / f"{generation}.rows"
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Append vectors of new chunks, wipe removed ones, renew readers; then move the position."""
+        puts = [change for change in changes if change.kind == "put"]
+        packed = await self._packed(puts)
+        await asyncio.to_thread(self._apply, changes, packed)
+
+    async def _packed(self, puts: Sequence[Change]) -> dict[int, bytes]:
+        """Return each chunk's packed vector, from the ledger where it has been computed before."""
+        keys = {change.number: codec.vector_key(change.chunk) for change in puts if change.chunk}
+        known = await self._vectors.vectors(self.embedder.name, list(set(keys.values())))
+        missing = {
+            keys[change.number]: dense_text(change.chunk)
+            for change in puts
+            if change.chunk and keys[change.number] not in known
+        }
+        if missing:
+            made = quantise(np.asarray(await self.embedder(list(missing.values())), np.float32))
+            fresh = list(zip(missing, made, strict=True))
+            await self._keep(self.embedder.name, fresh)
+            known.update(fresh)
+        return {number: known[key] for number, key in keys.items()}
+
+    def _apply(self, changes: Sequence[Change], packed: Mapping[int, bytes]) -> None:
+        if not changes:
+            return
+        known = self._state() or self._reset()
+        sets = [frozenset(group) for group in known["readers"]]
+        matrix_file, rows_file = self._files(known["generation"])
+        with matrix_file.open("r+b") as matrix, rows_file.open("r+b") as rows:
+            count = known["rows"]
+            table = np.fromfile(rows_file, ROW, count)
+            place = {int(number): row for row, number in enumerate(table["number"]) if number}
+            matrix.seek(count * self.embedder.dimension)
+            rows.seek(count * ROW.itemsize)
+            for change in changes:
+                count += self._follow(change, packed, place, count, sets, matrix, rows)
+            for file in (matrix, rows):
+                file.flush()
+                os.fsync(file.fileno())
+        fresh = {
+            **known, "rows": count, "position": changes[-1].sequence, "live": len(place),
+            "readers": [sorted(group) for group in sets],
+        }  # fmt: skip
+        if count > 1000 and len(place) * 3 < count * 2:
+            fresh = self._compacted(fresh)
+        state.write(self.folder, fresh)
+        self._sweep(fresh["generation"])
+
+    def _follow(
+        self, change: Change, packed: Mapping[int, bytes], place: dict[int, int], count: int,
+        sets: list[frozenset[str]], matrix: Any, rows: Any,
+    ) -> int:  # fmt: skip
+        """Write one change into the open files; return how many rows were appended."""
+        width = self.embedder.dimension
+        row = place.get(change.number)
+        if change.kind == "remove":
+            if row is not None:
+                _overwrite(matrix, row * width, bytes(width))
+                _overwrite(rows, row * ROW.itemsize, bytes(ROW.itemsize))
+                del place[change.number]
+            return 0
+        if row is None and change.number not in packed:
+            return 0  # readers of a chunk whose put was already seen as removed
+        record = np.zeros(1, ROW)
+        if row is None:
+            vector = packed[change.number]
+            matrix.write(vector[4:])
+            record["scale"] = np.frombuffer(vector[:4], "<f4")
+        else:
+            rows.seek(row * ROW.itemsize)
+            record = np.frombuffer(rows.read(ROW.itemsize), ROW).copy()
+            rows.seek(0, os.SEEK_END)
+        _describe(record, change, sets)
+        if row is None:
+            rows.write(record.tobytes())
+            place[change.number] = count
+            return 1
+        _overwrite(rows, row * ROW.itemsize, record.tobytes())
+        return 0
+
+    def _reset(self) -> dict[str, Any]:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        known = {
+            "format": 1, "encoder": self.embedder.name, "position": 0, "rows": 0, "live": 0,
+            "generation": 1, "readers": [],
+        }  # fmt: skip
+        for file in self._files(1):
+            file.touch()
+        state.write(self.folder, known)
+        return known
+
+    def _compacted(self, known: dict[str, Any]) -> dict[str, Any]:
+        """Write the living rows into files of the next generation; the old ones stay for open readers."""
+        width = self.embedder.dimension
+        old_matrix, old_rows = self._files(known["generation"])
+        new_matrix, new_rows = self._files(known["generation"] + 1)
+        table = np.fromfile(old_rows, ROW, known["rows"])
+        keep = np.flatnonzero(table["number"])
+        vectors = np.memmap(old_matrix, np.int8, "r", shape=(known["rows"], width))
+        for file, content in ((new_matrix, vectors[keep]), (new_rows, table[keep])):
+            with file.open("wb") as out:
+                content.tofile(out)
+                out.flush()
+                os.fsync(out.fileno())
+        return {**known, "generation": known["generation"] + 1, "rows": len(keep), "live": len(keep)}
+
+    def _sweep(self, generation: int) -> None:
+        for file in self.folder.iterdir():
+            if file.suffix in (".i8", ".rows") and not file.name.startswith(f"{generation}."):
+                file.unlink()
+
+    # --- asking ----------------------------------------------------------------------------------------
+
+    async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
+        """Return at most k (number, cosine), best first.
+
+        A question in a language that the encoder has not learnt is not compared with passages in that
+        language (measured: fusion would be ruined); across languages names and digits still help.
+        """
+        if not query.readers or (query.vector is None and not query.text.strip()):
+            return []
+        if query.vector is not None:
+            vector = np.asarray([query.vector], np.float32)
+        else:
+            vector = np.asarray(await self.embedder([query.text]), np.float32)
+        return await asyncio.to_thread(self._find, vector, query, k, among)
+
+    def _find(
+        self, vector: Floats, query: Query, k: int, among: Sequence[int] | None
+    ) -> list[tuple[int, float]]:
+        seen = self._opened()
+        if seen is None or not len(seen.rows):
+            return []
+        allowed = self._allowed(seen, query)
+        if among is not None:
+            candidates = np.flatnonzero(np.isin(seen.rows["number"], np.asarray(among, np.int64)) & allowed)
+        elif allowed.mean() < 0.25:
+            candidates = np.flatnonzero(allowed)
+        else:
+            candidates = None
+        scores = _scores(vector, seen, candidates)
+        if candidates is None:
+            scores[~allowed] = -2.0
+        best = _top(scores, k)
+        numbers = seen.rows["number"][best if candidates is None else candidates[best]]
+        return [
+            (int(number), float(score))
+            for number, score in zip(numbers, scores[best], strict=True)
+            if score > -2.0
+        ]
+
+    def _allowed(self, seen: _Snapshot, query: Query) -> npt.NDArray[np.bool_]:
+        """Return a mask over rows: alive, readable, within the filters, in a language that makes sense."""
+        open_sets = np.array([bool(group & query.readers) for group in seen.readers], np.bool_)
+        rows = seen.rows
+        allowed = np.ones(len(rows), np.bool_) if open_sets.all() else open_sets[rows["readers"]]
+        if seen.live < len(rows):
+            allowed &= rows["number"] > 0
+        spoken = language(query.text) if has_cjk(query.text) else "en"
+        if spoken not in self.embedder.languages:
+            allowed &= rows["language"] != spoken.encode()
+        for group in wanted(query.filters):
+            codes = np.array([crc32(value.encode()) for value in group], np.uint32)
+            allowed &= np.isin(rows["facets"], codes).any(axis=1)
+        return allowed
+
+    def _opened(self) -> _Snapshot | None:
+        stamp = state.stamp(self.folder)
+        with self._guard:
+            if stamp != self._stamp or self._snapshot is None:
+                known = self._state()
+                if not known:
+                    return None
+                matrix, rows = self._files(known["generation"])
+                count = known["rows"]
+                empty = np.zeros((0, self.embedder.dimension), np.int8)
+                self._snapshot = _Snapshot(
+                    np.memmap(matrix, np.int8, "r", shape=(count, self.embedder.dimension))
+                    if count
+                    else empty,
+                    np.fromfile(rows, ROW, count),
+                    [frozenset(group) for group in known["readers"]],
+                    known["live"],
+                )
+                self._stamp = stamp
+            return self._snapshot
+
+
+def quantise(vectors: Floats) -> list[bytes]:
+    """Return per vector a float32 scale and int8 components, so that vector = scale * components."""
+    scales = np.maximum(np.abs(vectors).max(axis=1), 1e-9) / 127.0
+    whole = np.rint(vectors / scales[:, None]).astype(np.int8)
+    return [scale.astype("<f4").tobytes() + row.tobytes() for scale, row in zip(scales, whole, strict=True)]
+
+
+def _describe(record: npt.NDArray[Any], change: Change, sets: list[frozenset[str]]) -> None:
+    assert change.document is not None
+    assert change.chunk is not None
+    group = change.document.readers
+    if group not in sets:
+        sets.append(group)
+    record["number"] = change.number
+    record["readers"] = sets.index(group)
+    record["language"] = language(change.chunk.text).encode()
+    record["facets"] = [crc32(value.encode()) for value in facets(change.document)]
+
+
+def _overwrite(file: Any, offset: int, data: bytes) -> None:
+    file.seek(offset)
+    file.write(data)
+    file.seek(0, os.SEEK_END)
+
+
+def _scores(vector: Floats, seen: _Snapshot, candidates: npt.NDArray[np.intp] | None) -> Floats:
+    scale = float(np.abs(vector).max()) / 127.0 or 1.0
+    whole = np.rint(vector / scale).astype(np.int8)
+    if candidates is not None and not len(candidates):
+        return np.zeros(0, np.float32)
+    matrix = seen.matrix if candidates is None else seen.matrix[candidates]
+    scales = seen.rows["scale"] if candidates is None else seen.rows["scale"][candidates]
+    dots = np.asarray(numkong.cdist(whole, matrix, metric="dot"))[0]
+    found: Floats = (dots * (scales * np.float32(scale))).astype(np.float32)
+    return found
+
+
+def _top(scores: Floats, k: int) -> npt.NDArray[np.intp]:
+    """Return the indices of the k highest scores, best first; ties by index.
+
+    The k best lie within the k blocks whose maxima are highest, so only those are sorted.
+    """
+    candidates = np.arange(len(scores))
+    if len(scores) > BLOCK * k * 2:
+        whole = len(scores) // BLOCK * BLOCK
+        maxima = scores[:whole].reshape(-1, BLOCK).max(axis=1)
+        blocks = np.argpartition(-maxima, k)[:k]
+        inside = (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
+        candidates = np.concatenate((inside, np.arange(whole, len(scores))))
+    order = np.lexsort((candidates, -scores[candidates]))[:k]
+    return candidates[order]

@@ -1,0 +1,124 @@
+"""The ledger's transactions as plain functions on a connection: stage, flip, remove, readers, leftovers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from lyceum.core.types import Chunk, Document, Element
+from lyceum.store import codec
+
+Batch = Sequence[tuple[Document, Sequence[Element], Sequence[Chunk]]]
+
+
+def stage(db: sqlite3.Connection, batch: Batch) -> list[int]:
+    """Write new versions that nobody sees yet and log their chunks; return the versions' keys."""
+    keys = []
+    for document, elements, chunks in batch:
+        db.execute(
+            "INSERT INTO documents (id, source, readers) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            (document.id, document.source, _readers(document.readers)),
+        )
+        owner = db.execute("SELECT key FROM documents WHERE id = ?", (document.id,)).fetchone()[0]
+        key = db.execute(
+            "INSERT INTO versions (document, version, title, media, language, meta, elements)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                owner, document.version, document.title, document.media, document.language,
+                codec.dump(dict(document.meta)), codec.pack_elements(elements),
+            ),
+        ).lastrowid  # fmt: skip
+        assert key is not None
+        _insert_chunks(db, key, chunks)
+        keys.append(key)
+    return keys
+
+
+def _insert_chunks(db: sqlite3.Connection, version: int, chunks: Sequence[Chunk]) -> None:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
+    first = (row[0] if row else 0) + 1
+    db.executemany(
+        "INSERT INTO chunks (number, version, id, text, extra, hash) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            (number, version, chunk.id, chunk.text, codec.pack_chunk(chunk), codec.vector_key(chunk))
+            for number, chunk in enumerate(chunks, start=first)
+        ),
+    )
+    db.executemany(
+        "INSERT INTO changes (kind, number) VALUES ('put', ?)",
+        ((number,) for number in range(first, first + len(chunks))),
+    )
+
+
+def flip(db: sqlite3.Connection, keys: Sequence[int], batch: Batch) -> None:
+    """Make staged versions current and drop the ones before them, in the same instant for every reader."""
+    for key, (document, _, _) in zip(keys, batch, strict=True):
+        owner, old, readers = db.execute(
+            "SELECT d.key, d.current, d.readers FROM versions v JOIN documents d ON d.key = v.document"
+            " WHERE v.key = ?",
+            (key,),
+        ).fetchone()
+        if old is not None:
+            _drop_version(db, old)
+        db.execute("UPDATE documents SET current = ? WHERE key = ?", (key, owner))
+        if readers != _readers(document.readers):
+            set_readers(db, document.id, document.readers)
+
+
+def remove(db: sqlite3.Connection, document_id: str) -> bool:
+    """Delete a document with all its versions; say whether it was there."""
+    row = db.execute("SELECT key FROM documents WHERE id = ?", (document_id,)).fetchone()
+    if row is None:
+        return False
+    for (key,) in db.execute("SELECT key FROM versions WHERE document = ?", row).fetchall():
+        _drop_version(db, key)
+    db.execute("DELETE FROM documents WHERE key = ?", row)
+    return True
+
+
+def set_readers(db: sqlite3.Connection, document_id: str, readers: frozenset[str]) -> None:
+    """Give a document other readers: a revocation holds at once, a grant when the views have followed."""
+    db.execute("UPDATE documents SET readers = ? WHERE id = ?", (_readers(readers), document_id))
+    db.execute(
+        "INSERT INTO changes (kind, number) SELECT 'readers', c.number FROM documents d"
+        " JOIN chunks c ON c.version = d.current WHERE d.id = ? ORDER BY c.number",
+        (document_id,),
+    )
+
+
+def drop_leftovers(db: sqlite3.Connection) -> int:
+    """Delete what a killed writer had staged and never confirmed; return how many versions that were."""
+    rows = db.execute(
+        "SELECT v.key FROM versions v JOIN documents d ON d.key = v.document"
+        " WHERE d.current IS NULL OR d.current <> v.key"
+    ).fetchall()
+    for (key,) in rows:
+        _drop_version(db, key)
+    db.execute("DELETE FROM documents WHERE current IS NULL")
+    return len(rows)
+
+
+def put_vectors(db: sqlite3.Connection, encoder: str, rows: Sequence[tuple[bytes, bytes]]) -> None:
+    """Keep vectors so that the view can be rebuilt without the encoder's work."""
+    db.executemany(
+        "INSERT OR REPLACE INTO vectors (hash, encoder, vector) VALUES (?, ?, ?)",
+        ((key, encoder, vector) for key, vector in rows),
+    )
+
+
+def _drop_version(db: sqlite3.Connection, key: int) -> None:
+    db.execute(
+        "INSERT INTO changes (kind, number) SELECT 'remove', number FROM chunks WHERE version = ? ORDER BY number",
+        (key,),
+    )
+    hashes = db.execute("SELECT DISTINCT hash FROM chunks WHERE version = ?", (key,)).fetchall()
+    db.execute("DELETE FROM chunks WHERE version = ?", (key,))
+    db.executemany(
+        "DELETE FROM vectors WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM chunks WHERE hash = ?1)", hashes
+    )
+    db.execute("DELETE FROM versions WHERE key = ?", (key,))
+
+
+def _readers(readers: frozenset[str]) -> str:
+    return json.dumps(sorted(readers))

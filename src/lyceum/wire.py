@@ -1,0 +1,207 @@
+"""Configuration to a working platform: the only module that knows every room.
+
+A table's `kind` names a maker ("search.hybrid" is entry "hybrid" of the search room); its other keys are the
+maker's parameters; a nested table is a nested part. A parameter that is left out is filled from the part
+of the same name that was built before. An unknown kind, key or type stops the start with the choices.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lyceum.core.errors import ConfigError
+from lyceum.core.protocols import Answerer, Chat, Embedder, Retriever, Splitter
+
+if typing.TYPE_CHECKING:
+    from lyceum.ingest.pipeline import Ingest
+    from lyceum.observe.spans import Spans
+    from lyceum.store.store import Store
+
+ROOMS = ("ingest", "search", "answer", "models", "observe")
+SIMPLE = (bool, int, float, str)
+
+# What is built when lyceum.toml is silent; `lyceum config` prints it with where each value came from.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "analyzer": {"kind": "search.analyzer"},
+    "reader": {"kind": "ingest.isolated"},
+    "splitter": {"kind": "ingest.structured"},
+    "encoder": {"kind": "models.minilm"},
+    "retriever": {"kind": "search.hybrid"},
+    "evidence": {"kind": "answer.evidence"},
+    "chat": {"kind": "none"},
+    "answerer": {"kind": "answer.extractive"},
+    "spans": {"kind": "observe.spans"},
+    "serve": {"host": "127.0.0.1", "port": 8420, "body_mb": 200, "concurrency": 16},
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Platform:
+    """The parts that a command or a server uses, built once."""
+
+    home: Path
+    store: Store
+    ingest: Ingest
+    retriever: Retriever
+    answerer: Answerer
+    spans: Spans
+    embedder: Embedder | None
+    chat: Chat | None
+    splitter: Splitter
+    notes: list[str] = field(default_factory=list)
+    closing: list[Any] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Close files, workers and connections."""
+        for part in self.closing:
+            done = part.close()
+            if inspect.isawaitable(done):
+                await done
+
+
+def build(
+    configuration: Mapping[str, Mapping[str, Any]],
+    home: Path,
+    models: Path | None = None,
+    replace: Mapping[str, Any] | None = None,
+) -> Platform:
+    """Build every part; `replace` exchanges parts by name ("retriever", "chat", …) for an experiment."""
+    tables = {name: dict(configuration.get(name, table)) for name, table in DEFAULTS.items()}
+    if unknown := set(configuration) - set(tables):
+        raise ConfigError(
+            f"Unknown table [{sorted(unknown)[0]}].", hint=f"Tables are {', '.join(sorted(tables))}."
+        )
+    parts: dict[str, Any] = {"folder": home, "home": models, **(replace or {})}
+    notes: list[str] = []
+
+    def part(name: str) -> Any:
+        if name not in parts:
+            parts[name] = make(name, tables[name], parts)
+        return parts[name]
+
+    part("analyzer")
+    store = _store(parts)
+    embedder = parts["embedder"] = parts["encoder"] if "encoder" in parts else part("encoder")
+    lexical, dense = _views(store, parts)
+    if dense is None:
+        notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
+    parts.update(lexical=lexical, dense=dense, view=lexical)
+    if dense is None and tables["retriever"]["kind"] == "search.hybrid":
+        tables["retriever"] = {"kind": "search.lexical"}
+    parts["library"] = store
+    chat = parts["chat"] = part("chat")
+    for name in ("evidence", "retriever", "answerer", "reader", "splitter", "spans"):
+        part(name)
+    from lyceum.ingest.pipeline import Ingest
+
+    ingest = Ingest(store, parts["reader"], parts["splitter"])
+    closing = [one for one in (parts["reader"], chat, store.ledger, parts["spans"]) if hasattr(one, "close")]
+    return Platform(
+        home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
+        spans=parts["spans"], embedder=embedder, chat=chat, splitter=parts["splitter"], notes=notes,
+        closing=closing,
+    )  # fmt: skip
+
+
+def _store(parts: dict[str, Any]) -> Any:
+    from lyceum.store.ledger import Ledger
+    from lyceum.store.store import Store
+
+    ledger = parts["ledger"] = parts.get("ledger") or Ledger(parts["folder"])
+    return Store(parts["folder"], ledger)
+
+
+def _views(store: Any, parts: dict[str, Any]) -> tuple[Any, Any]:
+    from lyceum.store.postings import Postings
+
+    folder, embedder = parts["folder"], parts["embedder"]
+    lexical = parts.get("lexical") or Postings(folder, parts["analyzer"])
+    store.views.append(lexical)
+    if embedder is None:
+        return lexical, None
+    from lyceum.store.vectors import Vectors
+
+    dense = parts.get("dense") or Vectors(folder, embedder, store.ledger, store.keep_vectors)
+    store.views.append(dense)
+    return lexical, dense
+
+
+def makers() -> dict[str, str]:
+    """Return every kind that a configuration may name, with the place of its maker."""
+    found = {}
+    for room in ROOMS:
+        table: dict[str, str] = importlib.import_module(f"lyceum.{room}").MAKERS
+        found.update({f"{room}.{name}": target for name, target in table.items()})
+    return found
+
+
+def make(path: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
+    """Build one part from its table; `path` names it in errors."""
+    kind = table.get("kind", "")
+    if kind == "none":
+        return None
+    known = makers()
+    if kind not in known:
+        raise ConfigError(
+            f"[{path}] kind = {kind!r} is unknown.", hint=f"Choose one of {', '.join(sorted(known))}, none."
+        )
+    module, _, name = known[kind].partition(":")
+    maker = getattr(importlib.import_module(module), name)
+    signature = inspect.signature(maker)
+    given = {key: value for key, value in table.items() if key != "kind"}
+    if unknown := set(given) - set(signature.parameters):
+        raise ConfigError(
+            f"[{path}] has an unknown key {sorted(unknown)[0]!r}.",
+            hint=f"{kind} takes {', '.join(signature.parameters) or 'nothing'}.",
+        )
+    return maker(**_arguments(path, maker, signature, given, parts))
+
+
+def _arguments(
+    path: str,
+    maker: Callable[..., Any],
+    signature: inspect.Signature,
+    given: Mapping[str, Any],
+    parts: Mapping[str, Any],
+) -> dict[str, Any]:
+    hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
+    arguments: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        if name in given:
+            value = given[name]
+            nested = isinstance(value, Mapping) and "kind" in value
+            arguments[name] = (
+                make(f"{path}.{name}", value, parts) if nested else _typed(path, name, value, hints)
+            )
+        elif name in parts and hints.get(name) not in SIMPLE:
+            arguments[name] = parts[name]
+        elif parameter.default is inspect.Parameter.empty:
+            raise ConfigError(f"[{path}] lacks {name!r}.", hint="Add it to lyceum.toml.")
+    return arguments
+
+
+def _typed(path: str, name: str, value: Any, hints: Mapping[str, Any]) -> Any:
+    wanted = hints.get(name, Any)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted is Path and isinstance(value, str):
+        return Path(value)
+    if wanted in SIMPLE and type(value) is not wanted:
+        raise ConfigError(
+            f"[{path}] {name} = {value!r} is not {wanted.__name__}.", hint="Correct it in lyceum.toml."
+        )
+    return value
+
+
+def models_folder(value: str) -> Path:
+    """Return where models live, from the value of LYCEUM_MODELS or the default."""
+    from lyceum.models.weights import models_home
+
+    return models_home(os.path.expanduser(value))
