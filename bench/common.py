@@ -25,11 +25,12 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 
+from lyceum.models.minilm import open_encoder  # noqa: E402
+from lyceum.models.weights import models_home  # noqa: E402
+
 from lyceum.core import ids  # noqa: E402
 from lyceum.core.protocols import Embedder  # noqa: E402
 from lyceum.core.types import Chunk, Document  # noqa: E402
-from lyceum.models.minilm import open_encoder  # noqa: E402
-from lyceum.models.weights import models_home  # noqa: E402
 
 ENGLISH = (
     "hotpotqa_en", "ottqa_en", "tatqa_en", "wikitablequestions_en", "financebench_en",
@@ -71,7 +72,9 @@ def shared(options: argparse.Namespace) -> Path:
 def dataset(folder: Path, name: str) -> Dataset:
     """Read one set of the BEIR-like layout."""
     base = folder / "data" / name
-    corpus = _rows(base / "corpus.jsonl") if (base / "corpus.jsonl").exists() else _rows(base / "corpus.jsonl.gz")
+    corpus = (
+        _rows(base / "corpus.jsonl") if (base / "corpus.jsonl").exists() else _rows(base / "corpus.jsonl.gz")
+    )
     gold: dict[str, dict[str, float]] = {}
     for line in (base / "qrels.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         query, document, grade = line.split("\t")
@@ -81,9 +84,9 @@ def dataset(folder: Path, name: str) -> Dataset:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as file:
-        return [json.loads(line) for line in file]
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 def identity(row: dict[str, Any], source: str = "") -> tuple[Document, list[Any], list[Chunk]]:
@@ -92,8 +95,8 @@ def identity(row: dict[str, Any], source: str = "") -> tuple[Document, list[Any]
     table = meta.get("kind") == "table" or "header" in meta
     columns = meta.get("header") or (meta.get("rows") or [[]])[0] if table else []
     document = Document(
-        id=ids.document_id(source + row["_id"]), source=source + row["_id"], version="1", title=row.get("title") or "",
-        media="text", meta={"row": row["_id"]},
+        id=ids.document_id(source + row["_id"]), source=source + row["_id"], version="1",
+        title=row.get("title") or "", media="text", meta={"row": row["_id"]},
     )  # fmt: skip
     chunk = Chunk(
         id=ids.digest(document.id, "1"), doc_id=document.id, text=row["text"], title=document.title,

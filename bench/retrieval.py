@@ -19,10 +19,10 @@ import common
 import rjieba
 import snowballstemmer
 from common import CHINESE, ENGLISH, Dataset, Figure
+from lyceum.ingest.splitter import Structured
 
 from lyceum.core.text import headline
 from lyceum.core.types import Document, Element, Query, Table
-from lyceum.ingest.splitter import Structured
 from lyceum.search.analyzer import STOP_WORDS, Standard
 from lyceum.search.hybrid import Hybrid
 from lyceum.search.single import Single
@@ -158,7 +158,9 @@ def _mean(values: list[float]) -> float:
 
 
 def _print(name: str, row: dict[str, Any], seconds: float) -> None:
-    said = "  ".join(f"{kind} {_mean(part['ndcg']):.3f}/{_mean(part['recall']):.3f}" for kind, part in row.items())
+    said = "  ".join(
+        f"{kind} {_mean(part['ndcg']):.3f}/{_mean(part['recall']):.3f}" for kind, part in row.items()
+    )
     print(f"{name:22} n={len(row['bm25s']['ndcg']):4}  {said}  ({seconds:.0f} CPU s)", flush=True)
 
 
@@ -186,7 +188,9 @@ def _figures(rows: dict[str, Any]) -> list[Figure]:
         gains = _gain(rows, english, kind)
         mean, low, high = common.interval(gains.values())
         worst = min(gains, key=lambda name: _mean(gains[name]))
-        print(f"{kind}: macro English nDCG@10 {mean:+.4f} [{low:+.4f}, {high:+.4f}] over bm25s; worst set {worst}")
+        print(
+            f"{kind}: macro English nDCG@10 {mean:+.4f} [{low:+.4f}, {high:+.4f}] over bm25s; worst set {worst}"
+        )
         gate = kind == "hybrid"
         figures += [
             Figure(f"{kind}_gain".replace(" ", "_"), mean, ">= .045" if gate else "", not gate or mean >= 0.045),

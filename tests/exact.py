@@ -16,7 +16,9 @@ class ExactBM25F:
     score = sum over terms of idf(t) weight / (k1 + weight), idf = ln(1 + (N - df + .5) / (df + .5)).
     """
 
-    def __init__(self, documents: Sequence[tuple[Sequence[str], Sequence[str]]], title_weight: float = 3.0) -> None:
+    def __init__(
+        self, documents: Sequence[tuple[Sequence[str], Sequence[str]]], title_weight: float = 3.0
+    ) -> None:
         self.weights: dict[str, dict[int, float]] = defaultdict(dict)
         for field, weight in ((0, title_weight), (1, 1.0)):
             average = sum(len(document[field]) for document in documents) / max(len(documents), 1) or 1.0

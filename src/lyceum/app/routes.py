@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lyceum.app import shapes
 from lyceum.app.session import ask, search
-from lyceum.core.errors import InvalidInput, LyceumError, NotFound
+from lyceum.core.errors import InvalidInput, LyceumError, NotFound, ParseError
 from lyceum.core.ids import random_id
 from lyceum.core.types import EVERYONE, Query
 from lyceum.ingest.pipeline import Job, Outcome
@@ -116,9 +116,7 @@ def _spool(file: UploadFile, folder: Path) -> None:
 
 def _confirmed(outcome: Outcome) -> dict[str, Any]:
     if outcome.status == "failed":
-        problem = LyceumError(outcome.message, hint=outcome.hint, code=outcome.code)
-        problem.status = 422  # type: ignore[misc]
-        raise problem
+        raise ParseError(outcome.message, hint=outcome.hint, code=outcome.code)
     return {
         "id": outcome.document_id, "source": outcome.source, "status": outcome.status,
         "pages": outcome.pages, "chunks": outcome.chunks, "warnings": list(outcome.warnings),

@@ -16,21 +16,25 @@ LyceumError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class LyceumError(Exception):
     """The root; `hint` is a sentence that says what to do, `code` stays the same between releases."""
 
-    status: ClassVar[int] = 500
-    retryable: ClassVar[bool] = False
+    class_status: ClassVar[int] = 500
+    class_retryable: ClassVar[bool] = False
     default_code: ClassVar[str] = "error"
 
-    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", code: str = "", **more: Any) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.code = code or self.default_code
+        # One failure may differ from its class: the status of a failed upload, a 500 that may pass.
+        self.status: int = more.get("status", type(self).class_status)
+        self.retryable: bool = more.get("retryable", type(self).class_retryable)
+        self.wait: float | None = more.get("wait")
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -45,71 +49,71 @@ class ConfigError(LyceumError):
 class InvalidInput(LyceumError):
     """What was asked or sent cannot be used."""
 
-    status = 400
+    class_status = 400
     default_code = "invalid"
 
 
 class TooLarge(LyceumError):
     """It is over a limit."""
 
-    status = 413
+    class_status = 413
     default_code = "too_large"
 
 
 class NotFound(LyceumError):
     """No such thing, or not for this reader: the two look alike."""
 
-    status = 404
+    class_status = 404
     default_code = "not_found"
 
 
 class Forbidden(LyceumError):
     """No valid token."""
 
-    status = 401
+    class_status = 401
     default_code = "forbidden"
 
 
 class ParseError(LyceumError):
     """A file could not be read. Codes: empty, unsupported, mismatch, corrupt, password, limit, time, crash."""
 
-    status = 422
+    class_status = 422
     default_code = "corrupt"
 
 
 class StoreError(LyceumError):
     """The ledger or its disk does not work."""
 
-    status = 503
+    class_status = 503
     default_code = "store"
 
 
 class Busy(LyceumError):
     """Somebody else holds what is needed."""
 
-    status = 503
-    retryable = True
+    class_status = 503
+    class_retryable = True
     default_code = "busy"
 
 
 class ProviderError(LyceumError):
     """A model's server failed."""
 
-    status = 502
+    class_status = 502
     default_code = "provider"
 
 
 class RateLimited(ProviderError):
     """The model's server asks to wait."""
 
-    status = 429
-    retryable = True
+    class_status = 429
+    class_retryable = True
     default_code = "rate_limited"
 
 
 class Timeout(ProviderError):
     """The model's server did not answer in time."""
 
-    status = 504
-    retryable = True
+    class_status = 504
+    class_retryable = True
     default_code = "timeout"

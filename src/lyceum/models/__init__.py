@@ -1,1 +1,7 @@
-"""Room."""
+"""Talks to models: the local encoder and chat servers; knows no document and no index."""
+
+MAKERS = {
+    "minilm": "lyceum.models.minilm:open_encoder",
+    "openai": "lyceum.models.openai:OpenAIChat",
+    "scripted": "lyceum.models.scripted:ScriptedChat",
+}

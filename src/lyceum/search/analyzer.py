@@ -22,7 +22,7 @@ STOP_WORDS = frozenset(
 SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "亿": 1e8}
 
 # Boundaries are ASCII only, so that digits beside Chinese characters are found. A grouped number needs
-# groups of three; "1.2.3" stays three plain numbers.
+# groups of three; "1.2.3" is read as 1.2.
 NUMBER = (
     r"(?<![A-Za-z0-9.])[$€£¥]?(?P<whole>\d{1,3}(?:,\d{3})+|\d+)(?P<part>\.\d+)?"
     r"(?:\s?(?P<scale>thousand|million|billion|万|亿))?(?![A-Za-z0-9])"

@@ -67,9 +67,11 @@ class Postings:
         doubtful = int(known.get("pending", 0))
         state.write(self.folder, {**known, "pending": max(last, doubtful)})
         writer = index.writer(heap_size=HEAP, num_threads=1)
-        for change in changes:
-            if change.kind != "put" or change.sequence <= doubtful:
-                writer.delete_documents_by_term("number", change.number)
+        latest = {change.number: change for change in changes}
+        gone = [n for n, change in latest.items() if change.kind != "put" or change.sequence <= doubtful]
+        if gone:
+            writer.delete_documents_by_query(tantivy.Query.term_set_query(SCHEMA, "number", gone))
+        for change in latest.values():
             if change.kind != "remove":
                 writer.add_document(self._document(change))
         writer.commit()

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lyceum.core.protocols import Embedder
-from lyceum.core.text import dense_text, has_cjk, language
+from lyceum.core.text import clean, dense_text, has_cjk, language
 from lyceum.core.types import Change, Query
 from lyceum.store import codec, state
 from lyceum.store.facets import facets, wanted
@@ -211,7 +211,7 @@ class Vectors:
         if query.vector is not None:
             vector = np.asarray([query.vector], np.float32)
         else:
-            vector = np.asarray(await self.embedder([query.text]), np.float32)
+            vector = np.asarray(await self.embedder([clean(query.text)]), np.float32)
         return await asyncio.to_thread(self._find, vector, query, k, among)
 
     def _find(

@@ -1,0 +1,79 @@
+"""The local encoder: texts to unit vectors with onnxruntime, one text at a time, no network and no torch.
+
+A text alone and the same text among others give the same vector, because int8 activations are scaled per
+call. It knows where its two files lie and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FOLDER = "all-MiniLM-L6-v2-int8"
+RECIPE = "1"  # part of the name: vectors of another recipe are not comparable
+TOKENS = 256
+
+
+class MiniLM:
+    """`threads` is what one text may use; several callers may encode at once. `cut` counts shortened texts."""
+
+    dimension = 384
+    languages = frozenset({"en"})
+    name = f"{FOLDER}.{RECIPE}"
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        self.folder, self.threads = folder, threads
+        self.cut = 0
+        self._session: Any = None
+        self._tokenizer: Any = None
+        self._guard = threading.Lock()
+
+    async def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return float32 unit vectors, texts x 384."""
+        return await asyncio.to_thread(self.encode, texts)
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The same without a thread."""
+        self._load()
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        for row, text in enumerate(texts):
+            tokens = self._tokenizer.encode(text)
+            self.cut += bool(tokens.overflowing)
+            feed = {
+                "input_ids": np.array([tokens.ids], np.int64),
+                "attention_mask": np.ones((1, len(tokens.ids)), np.int64),
+            }
+            vectors[row] = self._session.run(None, feed)[0][0]
+        return vectors
+
+    def _load(self) -> None:
+        with self._guard:
+            if self._session is not None:
+                return
+            import onnxruntime
+            from tokenizers import Tokenizer
+
+            tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+            tokenizer.no_padding()
+            tokenizer.enable_truncation(TOKENS)
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = self.threads
+            options.inter_op_num_threads = 1
+            options.log_severity_level = 3
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            self._tokenizer = tokenizer
+            self._session = onnxruntime.InferenceSession(
+                str(self.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+
+
+def open_encoder(home: Path) -> MiniLM | None:
+    """Return the encoder of a models folder; None when it has not been added."""
+    folder = home / FOLDER
+    return MiniLM(folder) if (folder / "card.json").is_file() else None

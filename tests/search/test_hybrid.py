@@ -1,0 +1,99 @@
+"""Fusion by z-scores, and what a retriever refuses to search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lyceum.core.errors import InvalidInput, TooLarge
+from lyceum.core.types import Query
+from lyceum.search.hybrid import fuse, standardise
+from lyceum.search.single import Single
+from tests.toys import Home, document, run
+
+
+def test_z_scores_by_hand() -> None:
+    top = [(1, 4.0), (2, 2.0), (3, 0.0)]
+    scores = standardise(top, {1: 4.0, 2: 2.0, 3: 0.0, 9: 6.0})
+    assert scores[1] == pytest.approx(1.2247448714)
+    assert scores[2] == pytest.approx(0.0)
+    assert scores[9] == pytest.approx(2.4494897428)
+
+
+def test_no_spread_gives_zero() -> None:
+    assert standardise([(1, 2.0), (2, 2.0)], {1: 2.0, 2: 2.0, 3: 0.0}) == {1: 0.0, 2: 0.0, 3: 0.0}
+    assert standardise([], {3: 0.4}) == {3: 0.0}
+
+
+def test_fuse_by_hand() -> None:
+    fused = fuse({1: 1.0, 2: -1.0}, {2: 2.0, 1: 0.0}, 0.4)
+    assert fused == [(1, pytest.approx(0.6)), (2, pytest.approx(0.2))]
+
+
+def test_without_a_dense_score_the_lexical_one_stands_alone() -> None:
+    assert fuse({1: 1.0, 2: 0.9}, {2: 0.0}, 0.4) == [(1, 1.0), (2, pytest.approx(0.54))]
+
+
+def test_each_hit_says_which_part_found_it(tmp_path: Path) -> None:
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([document("a.md", "pump pressure", "valve colour"), document("b.md", "motor")])
+        (first, *_) = await home.hybrid(Query(text="pump pressure"))
+        assert first.chunk.text == "pump pressure"
+        assert [(by.part, by.rank) for by in first.by] == [("bm25", 1), ("vectors", 1)]
+        assert first.document.source == "a.md"
+
+    run(check())
+
+
+def test_a_chinese_question_is_not_compared_by_an_english_encoder(tmp_path: Path) -> None:
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([document("a.md", "水泵的压力是四十巴"), document("b.md", "pump")])
+        chinese = await home.dense.find(Query(text="水泵压力"), 10)
+        assert [number for number, _ in chinese] == [2], "only across languages"
+        hits = await home.hybrid(Query(text="水泵压力"))
+        assert hits[0].document.source == "a.md"
+
+    run(check())
+
+
+def test_dead_entries_are_asked_past(tmp_path: Path) -> None:
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([document("a.md", *[f"pump number{n}" for n in range(150)])])
+        old = home.store.views
+        home.store.views = []  # the views miss the replacement, as in the instant after a flip
+        await home.store.put([document("a.md", "motor", version="2")])
+        home.store.views = old
+        assert await home.texts("pump") == []
+        single = Single(home.ledger, home.lexical)
+        assert await single(Query(text="pump", top_k=3)) == []
+
+    run(check())
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t"])
+def test_empty_questions(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InvalidInput, match="empty"):
+        run(Home(tmp_path).texts(text))
+
+
+def test_huge_questions(tmp_path: Path) -> None:
+    with pytest.raises(TooLarge, match="10,000"):
+        run(Home(tmp_path).texts("x" * 10_001))
+    with pytest.raises(InvalidInput, match="top_k"):
+        run(Home(tmp_path).texts("x", top_k=0))
+
+
+@pytest.mark.parametrize(
+    "text", ["the of and", "AND OR NOT", '"unclosed', "a:b^2~ (*", "field:[1 TO 2]", "𝔘𝔫𝔦 \x00 \ud800", "? ! ."]
+)
+def test_odd_questions_are_words_and_nothing_else(tmp_path: Path, text: str) -> None:
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([document("a.md", "pump and valve")])
+        assert isinstance(await home.texts(text), list)
+
+    run(check())
