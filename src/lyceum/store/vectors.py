@@ -12,7 +12,6 @@ import os
 import shutil
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
@@ -43,14 +42,26 @@ class VectorStore(Protocol):
 Keep = Callable[[str, list[tuple[bytes, bytes]]], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """The files as one reader sees them; `order` finds a row by chunk number."""
+    """The files as one reader sees them, with the columns that every question needs laid side by side."""
 
-    matrix: npt.NDArray[np.int8]
-    rows: npt.NDArray[Any]
-    readers: list[frozenset[str]]
-    live: int
+    def __init__(
+        self, matrix: npt.NDArray[np.int8], rows: npt.NDArray[Any], readers: Sequence[Sequence[str]]
+    ) -> None:
+        self.matrix, self.rows = matrix, rows
+        self.readers = [frozenset(group) for group in readers]
+        self.numbers = np.ascontiguousarray(rows["number"])
+        self.scales = np.ascontiguousarray(rows["scale"])
+        self.sets = np.ascontiguousarray(rows["readers"])
+        self.alive = self.numbers > 0
+        self.order = np.argsort(self.numbers, kind="stable")
+        self.sorted = self.numbers[self.order]
+
+    def places(self, numbers: Sequence[int]) -> npt.NDArray[np.intp]:
+        """Return the rows of chunk numbers, those that are here."""
+        asked = np.unique(np.asarray(numbers, np.int64))
+        at = np.minimum(np.searchsorted(self.sorted, asked), len(self.sorted) - 1)
+        return self.order[at[self.sorted[at] == asked]]
 
 
 class Vectors:
@@ -220,37 +231,36 @@ class Vectors:
         seen = self._opened()
         if seen is None or not len(seen.rows):
             return []
-        allowed = self._allowed(seen, query)
-        if among is not None:
-            candidates = np.flatnonzero(np.isin(seen.rows["number"], np.asarray(among, np.int64)) & allowed)
-        elif allowed.mean() < 0.25:
-            candidates = np.flatnonzero(allowed)
-        else:
-            candidates = None
-        scores = _scores(vector, seen, candidates)
-        if candidates is None:
+        chosen = None if among is None else seen.places(among)
+        allowed = self._allowed(seen, query, chosen)
+        if chosen is not None:
+            chosen = chosen[allowed]
+        elif np.count_nonzero(allowed) * 4 < len(allowed):
+            chosen = np.flatnonzero(allowed)
+        scores = _scores(vector, seen, chosen)
+        if chosen is None and not allowed.all():
             scores[~allowed] = -2.0
         best = _top(scores, k)
-        numbers = seen.rows["number"][best if candidates is None else candidates[best]]
+        numbers = seen.numbers[best if chosen is None else chosen[best]]
         return [
             (int(number), float(score))
             for number, score in zip(numbers, scores[best], strict=True)
             if score > -2.0
         ]
 
-    def _allowed(self, seen: _Snapshot, query: Query) -> npt.NDArray[np.bool_]:
-        """Return a mask over rows: alive, readable, within the filters, in a language that makes sense."""
+    def _allowed(
+        self, seen: _Snapshot, query: Query, chosen: npt.NDArray[np.intp] | None
+    ) -> npt.NDArray[np.bool_]:
+        """Return a mask over rows (or the chosen ones): alive, readable, within filters, in a known language."""
+        rows = slice(None) if chosen is None else chosen
         open_sets = np.array([bool(group & query.readers) for group in seen.readers], np.bool_)
-        rows = seen.rows
-        allowed = np.ones(len(rows), np.bool_) if open_sets.all() else open_sets[rows["readers"]]
-        if seen.live < len(rows):
-            allowed &= rows["number"] > 0
+        allowed = open_sets[seen.sets[rows]] & seen.alive[rows]
         spoken = language(query.text) if has_cjk(query.text) else "en"
         if spoken not in self.embedder.languages:
-            allowed &= rows["language"] != spoken.encode()
+            allowed &= seen.rows["language"][rows] != spoken.encode()
         for group in wanted(query.filters):
             codes = np.array([crc32(value.encode()) for value in group], np.uint32)
-            allowed &= np.isin(rows["facets"], codes).any(axis=1)
+            allowed &= np.isin(seen.rows["facets"][rows], codes).any(axis=1)
         return allowed
 
     def _opened(self) -> _Snapshot | None:
@@ -263,14 +273,12 @@ class Vectors:
                 matrix, rows = self._files(known["generation"])
                 count = known["rows"]
                 empty = np.zeros((0, self.embedder.dimension), np.int8)
-                self._snapshot = _Snapshot(
+                whole = (
                     np.memmap(matrix, np.int8, "r", shape=(count, self.embedder.dimension))
                     if count
-                    else empty,
-                    np.fromfile(rows, ROW, count),
-                    [frozenset(group) for group in known["readers"]],
-                    known["live"],
+                    else empty
                 )
+                self._snapshot = _Snapshot(whole, np.fromfile(rows, ROW, count), known["readers"])
                 self._stamp = stamp
             return self._snapshot
 
@@ -300,16 +308,18 @@ def _overwrite(file: Any, offset: int, data: bytes) -> None:
     file.seek(0, os.SEEK_END)
 
 
-def _scores(vector: Floats, seen: _Snapshot, candidates: npt.NDArray[np.intp] | None) -> Floats:
-    scale = float(np.abs(vector).max()) / 127.0 or 1.0
+def _scores(vector: Floats, seen: _Snapshot, chosen: npt.NDArray[np.intp] | None) -> Floats:
+    """Return cosines of all rows, or of the chosen ones."""
+    scale = np.float32(float(np.abs(vector).max()) / 127.0 or 1.0)
     whole = np.rint(vector / scale).astype(np.int8)
-    if candidates is not None and not len(candidates):
+    if chosen is not None and not len(chosen):
         return np.zeros(0, np.float32)
-    matrix = seen.matrix if candidates is None else seen.matrix[candidates]
-    scales = seen.rows["scale"] if candidates is None else seen.rows["scale"][candidates]
-    dots = np.asarray(numkong.cdist(whole, matrix, metric="dot"))[0]
-    found: Floats = (dots * (scales * np.float32(scale))).astype(np.float32)
-    return found
+    matrix = seen.matrix if chosen is None else seen.matrix[chosen]
+    scales = seen.scales if chosen is None else seen.scales[chosen]
+    dots: Floats = np.asarray(numkong.cdist(whole, matrix, metric="dot"))[0].astype(np.float32)
+    dots *= scales
+    dots *= scale
+    return dots
 
 
 def _top(scores: Floats, k: int) -> npt.NDArray[np.intp]:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+from lyceum.core.packed import dump
 from lyceum.core.types import Chunk, Document, Element
 from lyceum.store import codec
 
@@ -26,7 +27,7 @@ def stage(db: sqlite3.Connection, batch: Batch) -> list[int]:
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 owner, document.version, document.title, document.media, document.language,
-                codec.dump(dict(document.meta)), codec.pack_elements(elements),
+                dump(dict(document.meta)), codec.pack_elements(elements),
             ),
         ).lastrowid  # fmt: skip
         assert key is not None

@@ -1,0 +1,156 @@
+"""HTML to headings, paragraphs, lists, code and tables, each with its xpath; menus and scripts left out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from lxml import html
+
+from lyceum.core.errors import ParseError
+from lyceum.core.text import clean, squeeze
+from lyceum.core.types import Document, Element, Page, Piece, Place
+from lyceum.ingest.decode import decode
+from lyceum.ingest.tables import table
+
+DROPPED = frozenset("script style noscript template nav footer aside form button svg iframe head".split())
+BLOCKS = frozenset(
+    "p div section article main header li dt dd blockquote figcaption address ul ol dl td th tr body".split()
+)
+DEPTH = 200
+_tag = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^>]*?(/?)>")
+_charset = re.compile(rb"<meta[^>]+charset=[\"']?\s*([\w-]+)", re.I)
+VOID = frozenset(b"br hr img input meta link area base col embed source track wbr".split())
+
+
+def parse(data: bytes, document: Document) -> Iterator[Page]:
+    """Yield one page with the whole file."""
+    _guard_depth(data)
+    root = html.document_fromstring(_decoded(data), parser=html.HTMLParser(huge_tree=False))
+    titles = root.xpath("//title/text()")
+    tree = root.getroottree()
+    body = root.find("body")
+    elements = list(_walk(body if body is not None else root, tree, document.id))
+    first = next((one.text for one in elements if one.kind == "heading"), "")
+    yield Page(elements=tuple(elements), title=squeeze(titles[0]) if titles else first)
+
+
+def _decoded(data: bytes) -> str:
+    declared = _charset.search(data[:2048])
+    if declared:
+        try:
+            return data.decode(declared.group(1).decode())
+        except (LookupError, UnicodeDecodeError):
+            pass
+    text = decode(data)
+    return re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+
+
+def _guard_depth(data: bytes) -> None:
+    """Refuse nesting beyond what people write; lxml would drop the rest without a word."""
+    depth = 0
+    for closing, name, empty in _tag.findall(data):
+        lowered = name.lower()
+        if lowered in VOID or empty or lowered in (b"p", b"li", b"td", b"tr", b"th"):
+            continue
+        depth = max(0, depth - 1) if closing else depth + 1
+        if depth > DEPTH:
+            raise ParseError(
+                f"The HTML is nested over {DEPTH} levels.", hint="Simplify the page.", code="limit"
+            )
+
+
+def _walk(node: Any, tree: Any, doc_id: str) -> Iterator[Element]:
+    """Yield elements in document order; text between blocks becomes paragraphs of its own."""
+    loose: list[str] = [node.text or ""]
+    for child in node:
+        tag = child.tag if isinstance(child.tag, str) else ""
+        if tag in DROPPED or not tag:
+            loose.append(child.tail or "")
+            continue
+        if not _is_block(child, tag):
+            loose.append(squeezed(child) if tag != "br" else "\n")
+            loose.append(child.tail or "")
+            continue
+        yield from _text(doc_id, "".join(loose), node, tree)
+        loose = [child.tail or ""]
+        yield from _block(child, tag, tree, doc_id)
+    yield from _text(doc_id, "".join(loose), node, tree)
+
+
+def _is_block(node: Any, tag: str) -> bool:
+    special = tag in BLOCKS or tag in ("table", "pre") or re.fullmatch("h[1-6]", tag)
+    return bool(special) or any(
+        isinstance(one.tag, str) and one.tag in BLOCKS | {"table"} for one in node.iter()
+    )
+
+
+def _block(node: Any, tag: str, tree: Any, doc_id: str) -> Iterator[Element]:
+    if re.fullmatch("h[1-6]", tag):
+        yield from _text(doc_id, squeezed(node), node, tree, level=int(tag[1]))
+    elif tag == "pre":
+        yield from _text(doc_id, node.text_content(), node, tree, kind="code")
+    elif tag == "table":
+        yield from _table(node, tree, doc_id)
+    elif tag == "li" and not any(
+        one.tag in BLOCKS for one in node.iterdescendants() if isinstance(one.tag, str)
+    ):
+        yield from _text(doc_id, "- " + squeezed(node), node, tree)
+    else:
+        yield from _walk(node, tree, doc_id)
+
+
+def squeezed(node: Any) -> str:
+    """Return the words of a node without those of dropped ones."""
+    parts = [node.text or ""]
+    for child in node:
+        if isinstance(child.tag, str) and child.tag not in DROPPED:
+            parts.append(" " if child.tag == "br" else squeezed(child))
+        parts.append(child.tail or "")
+    return re.sub(r"\s+", " ", "".join(parts))
+
+
+def _text(
+    doc_id: str, text: str, node: Any, tree: Any, *, kind: Any = "text", level: int = 0
+) -> Iterator[Element]:
+    text = clean(text) if kind == "code" else squeeze(clean(text))
+    if text:
+        place = Place(xpath=tree.getpath(node))
+        piece = Piece(start=0, end=len(text), place=place)
+        made: Any = "heading" if level else kind
+        yield Element(doc_id=doc_id, kind=made, text=text, place=place, pieces=(piece,), level=level)
+
+
+def _table(node: Any, tree: Any, doc_id: str) -> Iterator[Element]:
+    """Yield a table; spanning cells are repeated, so that every row can be read alone."""
+    for caption in node.findall("caption"):
+        yield from _text(doc_id, squeezed(caption), caption, tree)
+    rows: list[list[str]] = []
+    places: list[Place] = []
+    header = 0
+    pending: dict[int, tuple[int, str]] = {}
+    for row in node.iter("tr"):
+        cells: list[str] = []
+        found = [cell for cell in row if cell.tag in ("td", "th")]
+        for cell in [*found, None]:
+            while (held := pending.get(len(cells))) and held[0] > 0:
+                pending[len(cells)] = (held[0] - 1, held[1])
+                cells.append(held[1])
+            if cell is None:
+                break
+            for _ in range(_span(cell, "colspan")):
+                pending[len(cells)] = (_span(cell, "rowspan") - 1, squeezed(cell))
+                cells.append(squeezed(cell))
+        if found and all(cell.tag == "th" for cell in found) and len(rows) == header:
+            header += 1
+        rows.append(cells)
+        places.append(Place(xpath=tree.getpath(row)))
+    made = table(doc_id, rows, places, header=header or None)
+    if made:
+        yield made
+
+
+def _span(cell: Any, name: str) -> int:
+    value = cell.get(name, "1")
+    return min(max(int(value), 1), 100) if value.isdigit() else 1

@@ -1,0 +1,128 @@
+"""What a file is, by its bytes: magic numbers and content first; the name decides among text formats alone."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+
+from lyceum.core.errors import ParseError
+
+PARSERS = {
+    "pdf": "lyceum.ingest.pdf:parse",
+    "docx": "lyceum.ingest.docx:parse",
+    "xlsx": "lyceum.ingest.xlsx:parse",
+    "csv": "lyceum.ingest.delimited:parse",
+    "html": "lyceum.ingest.html:parse",
+    "md": "lyceum.ingest.markdown:parse",
+    "txt": "lyceum.ingest.plain:parse",
+    "code": "lyceum.ingest.plain:parse",
+}
+OFFICE = {"word/": "docx", "xl/": "xlsx"}
+CODE = frozenset(
+    "py js ts tsx jsx java c h cc cpp hpp cs go rs rb php sh bash sql r scala kt swift lua pl yaml yml toml ini "
+    "json xml css".split()
+)
+BINARY_NAMES = frozenset("pdf docx xlsx".split())
+
+# Magic bytes of what cannot be read, with what it is and what to do.
+STRANGERS: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x89PNG\r\n", "a PNG picture", "Run OCR over it and add the text or a searchable PDF."),
+    (b"\xff\xd8\xff", "a JPEG picture", "Run OCR over it and add the text or a searchable PDF."),
+    (b"GIF8", "a GIF picture", "Add a text version of what it shows."),
+    (b"II*\x00", "a TIFF picture", "Run OCR over it and add the text or a searchable PDF."),
+    (b"MM\x00*", "a TIFF picture", "Run OCR over it and add the text or a searchable PDF."),
+    (b"{\\rtf", "an RTF document", "Save it as DOCX."),
+    (b"\x1f\x8b", "a gzip archive", "Unpack it and add the files."),
+    (b"Rar!", "a RAR archive", "Unpack it and add the files."),
+    (b"7z\xbc\xaf", "a 7z archive", "Unpack it and add the files."),
+    (b"\x7fELF", "a program", "Add its documentation instead."),
+    (b"MZ", "a program", "Add its documentation instead."),
+    (b"SQLite format 3", "a database", "Export its tables as CSV."),
+)
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_markup = re.compile(rb"<(?:!doctype\s+html|html|head|body|div|p|table|h[1-6]|article|section|span)\b", re.I)
+
+
+def suffix(name: str) -> str:
+    """Return the ending of a name in lower case, without its dot."""
+    return name.rsplit(".", 1)[-1].lower() if "." in name else ""
+
+
+def detect(data: bytes, name: str) -> str:
+    """Return the key of PARSERS for these bytes; raise ParseError when nothing here can read them."""
+    if not data.strip(b" \t\r\n\x00\xef\xbb\xbf"):
+        raise ParseError(f"{name} is empty.", hint="Add a file with content.", code="empty")
+    if b"%PDF-" in data[:1024]:
+        return "pdf"
+    if data.startswith(b"PK\x03\x04"):
+        return _zip(data, name)
+    if data.startswith(OLE):
+        raise _ole(data, name)
+    for magic, what, hint in STRANGERS:
+        if data.startswith(magic):
+            raise ParseError(f"{name} is {what}.", hint=hint, code="unsupported")
+    ending = suffix(name)
+    if ending in BINARY_NAMES:
+        raise ParseError(
+            f"{name} is called {ending.upper()}, but its bytes are not.",
+            hint="Open it in its program and save it again, or give it its real name.", code="mismatch",
+        )  # fmt: skip
+    if _is_binary(data[:4096]):
+        raise ParseError(
+            f"{name} has a format that is not known.", hint="Convert it to PDF or text.", code="unsupported"
+        )
+    return _text(data, ending)
+
+
+def _text(data: bytes, ending: str) -> str:
+    if ending in ("md", "markdown"):
+        return "md"
+    if ending in ("csv", "tsv"):
+        return "csv"
+    if _markup.search(data[:4096]) and (
+        ending in ("html", "htm", "xhtml", "") or data[:200].lstrip()[:1] == b"<"
+    ):
+        return "html"
+    return "code" if ending in CODE else "txt"
+
+
+def _zip(data: bytes, name: str) -> str:
+    try:
+        members = zipfile.ZipFile(io.BytesIO(data)).namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as problem:
+        raise ParseError(
+            f"{name} is a damaged archive.",
+            hint="Save it again in its program, or copy it once more.",
+            code="corrupt",
+        ) from problem
+    for folder, media in OFFICE.items():
+        if any(member.startswith(folder) for member in members):
+            return media
+    if any(member.startswith("ppt/") for member in members):
+        raise ParseError(f"{name} is a PowerPoint file.", hint="Save it as PDF.", code="unsupported")
+    what = "an e-book" if "META-INF/container.xml" in members else "a ZIP archive"
+    raise ParseError(
+        f"{name} is {what}.", hint="Unpack or convert it, and add the files.", code="unsupported"
+    )
+
+
+def _ole(data: bytes, name: str) -> ParseError:
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        return ParseError(
+            f"{name} is protected by a password.", hint="Save a copy without the password.", code="password"
+        )
+    kinds = {"WordDocument": "DOC", "Workbook": "XLS", "PowerPoint Document": "PPT"}
+    found = next((kind for stream, kind in kinds.items() if stream.encode("utf-16-le") in data), "")
+    if found:
+        newer = {"DOC": "DOCX", "XLS": "XLSX", "PPT": "PDF"}[found]
+        return ParseError(f"{name} is an old {found} file.", hint=f"Save it as {newer}.", code="unsupported")
+    return ParseError(f"{name} is an OLE container.", hint="Save it in a current format.", code="unsupported")
+
+
+def _is_binary(head: bytes) -> bool:
+    """Say whether bytes can be no text: UTF-16 aside, text holds no zero bytes and few control characters."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return False
+    controls = sum(byte < 9 or 13 < byte < 27 for byte in head)
+    return b"\x00" in head or controls > len(head) * 0.05

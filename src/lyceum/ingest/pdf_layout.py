@@ -1,0 +1,221 @@
+"""One PDF page to lines with size, weight and box, and lines to headings and paragraphs in reading order.
+
+Keeps the order of the content stream, which is right where geometry does not contradict it (measured: sorting
+by position breaks two-column pages). Boxes: points from the page's top-left corner, crop and rotation applied.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2.raw as pdfium
+
+from lyceum.core.text import CJK, clean
+from lyceum.core.types import Box, Element, Piece, Place
+
+HEADING = 1.12  # a line this much larger than the body is a heading
+LONGEST_HEADING = 160
+_ends = re.compile(r"[.!?。！？；;,，:：]$")
+_bullet = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\(?\d{1,2}[.)、]\s?|[（(][一二三四五六七八九十\d]+[)）])")
+_cjk_end, _cjk_start = re.compile(f"[{CJK}，。、；：]$"), re.compile(f"^[{CJK}]")
+_soft = "\u0002\ufffe\u00ad"
+_digits = re.compile(r"\d+")
+BOLD_NAME = re.compile(rb"bold|black|heavy|semibold|demi", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Words on one baseline: `size` in points; `soft` when the line ends in a hyphen that is not part of the word."""
+
+    text: str
+    box: Box
+    size: float
+    bold: bool
+    soft: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a document's usual text looks like, and the masked lines that repeat as headers and footers."""
+
+    body: float
+    sizes: tuple[float, ...]
+    repeated: frozenset[tuple[str, int]]
+
+
+def to_box(page: Any, rect: tuple[float, float, float, float]) -> Box:
+    """Turn pdfium's (left, bottom, right, top) in user space into a box from the shown page's top-left."""
+    left, bottom, right, top = rect
+    crop_left, crop_bottom, crop_right, crop_top = page.get_cropbox()
+    return {
+        0: (left - crop_left, crop_top - top, right - crop_left, crop_top - bottom),
+        90: (bottom - crop_bottom, left - crop_left, top - crop_bottom, right - crop_left),
+        180: (crop_right - right, bottom - crop_bottom, crop_right - left, top - crop_bottom),
+        270: (crop_top - top, crop_right - right, crop_top - bottom, crop_right - left),
+    }[page.get_rotation()]
+
+
+def read_lines(page: Any) -> list[Line]:
+    """Return the page's lines in the order of the content stream."""
+    text_page = page.get_textpage()
+    try:
+        found: list[Line] = []
+        for index in range(text_page.count_rects()):
+            rect = text_page.get_rect(index)
+            raw = text_page.get_text_bounded(*rect)
+            if not raw.strip():
+                continue
+            size, bold = _font(text_page, rect)
+            soft = raw.rstrip().endswith(tuple(_soft))
+            text = clean("".join("" if c in _soft else c for c in raw).replace("\r", " ").replace("\n", " "))
+            if text:
+                _append(found, Line(text, to_box(page, rect), size, bold, soft))
+        return found
+    finally:
+        text_page.close()
+
+
+def _font(text_page: Any, rect: tuple[float, float, float, float]) -> tuple[float, bool]:
+    """Return size in points on the page, and weight, of the character in the middle of a run."""
+    left, bottom, right, top = rect
+    middle = (bottom + top) / 2
+    index = pdfium.FPDFText_GetCharIndexAtPos(text_page.raw, left + 1, middle, 4, 4)
+    if index < 0:
+        index = pdfium.FPDFText_GetCharIndexAtPos(text_page.raw, (left + right) / 2, middle, 6, 6)
+    if index < 0:
+        return round(top - bottom, 1), False
+    matrix = pdfium.FS_MATRIX()
+    scale = 1.0
+    if pdfium.FPDFText_GetMatrix(text_page.raw, index, matrix):
+        scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
+    size = pdfium.FPDFText_GetFontSize(text_page.raw, index) * scale
+    bold = pdfium.FPDFText_GetFontWeight(text_page.raw, index) >= 600
+    if not bold:
+        name = ctypes.create_string_buffer(128)
+        flags = ctypes.c_int()
+        pdfium.FPDFText_GetFontInfo(text_page.raw, index, name, 128, flags)
+        bold = BOLD_NAME.search(name.value) is not None
+    return round(size, 1), bold
+
+
+def _append(found: list[Line], run: Line) -> None:
+    """Join a run to the line before when they stand on one baseline without a wide gap."""
+    if found:
+        last = found[-1]
+        height = max(last.box[3] - last.box[1], run.box[3] - run.box[1], 1.0)
+        gap = run.box[0] - last.box[2]
+        if abs(last.box[3] - run.box[3]) < 0.35 * height and -height < gap < 2.5 * max(run.size, 6):
+            space = "" if gap < 0.15 * run.size or _no_space(last.text, run.text) else " "
+            box = (
+                min(last.box[0], run.box[0]), min(last.box[1], run.box[1]),
+                max(last.box[2], run.box[2]), max(last.box[3], run.box[3]),
+            )  # fmt: skip
+            larger = last if len(last.text) >= len(run.text) else run
+            text = last.text + space + run.text
+            found[-1] = Line(text, box, larger.size, last.bold and run.bold, run.soft)
+            return
+    found.append(run)
+
+
+def _no_space(before: str, after: str) -> bool:
+    return bool(_cjk_end.search(before) and _cjk_start.match(after))
+
+
+def masked(line: Line) -> tuple[str, int]:
+    """Return a line with digits masked and its height on the page, by which running headers are known."""
+    return _digits.sub("#", line.text), round(line.box[1] / 4)
+
+
+def style(pages: Sequence[Sequence[Line]]) -> Style:
+    """Learn body size, heading sizes and running lines from some pages."""
+    weight: Counter[float] = Counter()
+    seen: Counter[tuple[str, int]] = Counter()
+    for lines in pages:
+        for line in lines:
+            weight[line.size] += len(line.text)
+        seen.update({masked(line) for line in (*lines[:4], *lines[-4:])})
+    body = weight.most_common(1)[0][0] if weight else 10.0
+    sizes = sorted({round(size * 2) / 2 for size in weight if size >= HEADING * body}, reverse=True)
+    enough = max(3, 0.3 * len(pages))
+    repeated = frozenset(key for key, count in seen.items() if len(pages) >= 3 and count >= enough)
+    return Style(body, tuple(sizes), repeated)
+
+
+def heading_level(line: Line, look: Style) -> int:
+    """Return 1 for the largest size and so on, 0 for a line that is no heading."""
+    if (
+        len(line.text) > LONGEST_HEADING
+        or _ends.search(line.text)
+        or not re.search(rf"[A-Za-z{CJK}]", line.text)
+    ):
+        return 0
+    if line.size >= HEADING * look.body:
+        rounded = round(line.size * 2) / 2
+        nearest = min(range(len(look.sizes)), key=lambda i: abs(look.sizes[i] - rounded), default=0)
+        return min(nearest + 1, 6)
+    return min(len(look.sizes) + 1, 6) if line.bold and len(line.text) < 90 else 0
+
+
+def compose(lines: Sequence[Line], look: Style, doc_id: str, page: int) -> list[Element]:
+    """Return headings and paragraphs; neighbouring lines of one block are joined as they would be read."""
+    elements: list[Element] = []
+    block: list[Line] = []
+    level = 0
+
+    def flush() -> None:
+        if block:
+            elements.append(_element(block, doc_id, page, level))
+            block.clear()
+
+    for line in lines:
+        own = heading_level(line, look)
+        if block and (own != level or not _continues(block[-1], line, heading=bool(own))):
+            flush()
+        level = own
+        block.append(line)
+    flush()
+    return elements
+
+
+def _continues(last: Line, line: Line, *, heading: bool) -> bool:
+    """Say whether a line goes on with the block of the one before: below it, near, in the same column."""
+    height = max(last.box[3] - last.box[1], 1.0)
+    gap = line.box[1] - last.box[3]
+    overlap = min(last.box[2], line.box[2]) - max(last.box[0], line.box[0])
+    near = -0.5 * height <= gap < (0.9 if heading else 0.75) * max(height, line.size)
+    same = abs(last.size - line.size) <= 0.1 * last.size
+    return near and same and overlap > 0 and not _bullet.match(line.text)
+
+
+def _element(block: Sequence[Line], doc_id: str, page: int, level: int) -> Element:
+    text = ""
+    pieces: list[Piece] = []
+    for line in block:
+        if text and block[len(pieces) - 1].soft:
+            pass
+        elif text and re.search(r"[A-Za-z]-$", text) and re.match("[a-z]", line.text):
+            text = text[:-1]
+            last = pieces[-1]
+            pieces[-1] = Piece(start=last.start, end=len(text), place=last.place)
+        elif text and not _no_space(text, line.text):
+            text += " "
+        pieces.append(
+            Piece(start=len(text), end=len(text) + len(line.text), place=Place(page=page, box=line.box))
+        )
+        text += line.text
+    boxes = [line.box for line in block]
+    whole = (
+        min(b[0] for b in boxes),
+        min(b[1] for b in boxes),
+        max(b[2] for b in boxes),
+        max(b[3] for b in boxes),
+    )
+    return Element(
+        doc_id=doc_id, kind="heading" if level else "text", text=text, place=Place(page=page, box=whole),
+        pieces=tuple(pieces), level=level,
+    )  # fmt: skip

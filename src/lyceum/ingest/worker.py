@@ -1,0 +1,75 @@
+"""The parsing process: limits are set before any parser is imported; one JSON line a page goes to its parent.
+
+Standard input: one JSON line a job {path, media, name, document}. Standard output: {"page"} lines, then
+{"done"} or {"error"}. What libraries print goes to standard error. It serves many jobs and holds no secret.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+from typing import IO, Any
+
+from lyceum.core.errors import LyceumError
+from lyceum.core.packed import dump, pack_element
+from lyceum.core.types import Document
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    memory_mb, cpu_seconds = int(sys.argv[1]), int(sys.argv[2])
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    limit(memory_mb)
+    for line in sys.stdin:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        spent = int(used.ru_utime + used.ru_stime)
+        resource.setrlimit(resource.RLIMIT_CPU, (spent + cpu_seconds, resource.RLIM_INFINITY))
+        serve(json.loads(line), out)
+
+
+def limit(memory_mb: int) -> None:
+    """Give up memory, core dumps, large files and many open files for good."""
+    memory = memory_mb * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+def serve(job: dict[str, Any], out: IO[str]) -> None:
+    """Parse one file; whatever a parser raises becomes an error line, for the file's author is a stranger."""
+    from lyceum.ingest.media import PARSERS
+
+    name = job["name"]
+    try:
+        with open(job["path"], "rb") as file:
+            data = file.read()
+        module, _, function = PARSERS[job["media"]].partition(":")
+        parse = getattr(importlib.import_module(module), function)
+        for page in parse(data, Document(id=job["id"], source=name, version="", media=job["media"])):
+            packed = {"elements": [pack_element(one) for one in page.elements], "title": page.title}
+            write(out, {"page": {**packed, "warnings": page.warnings}})
+        write(out, {"done": True})
+    except LyceumError as problem:
+        write(out, {"error": {"code": problem.code, "message": problem.message, "hint": problem.hint}})
+    except MemoryError:
+        hint = "Split the file, or raise reader.memory_mb in lyceum.toml."
+        write(out, {"error": {"code": "limit", "message": f"{name} needs too much memory.", "hint": hint}})
+    except Exception as problem:  # noqa: BLE001 - one item of a batch: its failure becomes data
+        message = f"{name} could not be read: {type(problem).__name__}."
+        hint = "Open it in its program and save it again, or convert it to PDF."
+        write(out, {"error": {"code": "corrupt", "message": message, "hint": hint}})
+
+
+def write(out: IO[str], value: dict[str, Any]) -> None:
+    """Send one line."""
+    out.write(dump(value) + "\n")
+    out.flush()
+
+
+if __name__ == "__main__":
+    main()
