@@ -88,7 +88,8 @@ def test_huge_questions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["the of and", "AND OR NOT", '"unclosed', "a:b^2~ (*", "field:[1 TO 2]", "𝔘𝔫𝔦 \x00 \ud800", "? ! ."]
+    "text",
+    ["the of and", "AND OR NOT", '"unclosed', "a:b^2~ (*", "field:[1 TO 2]", "𝔘𝔫𝔦 \x00 \ud800", "? ! ."],
 )
 def test_odd_questions_are_words_and_nothing_else(tmp_path: Path, text: str) -> None:
     async def check() -> None:

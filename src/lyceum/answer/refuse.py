@@ -65,7 +65,7 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
 
 
 # Intercept and one weight a feature; placeholders until the calibration has run would be a guess.
-WEIGHTS = (-3.2, 5.0, 5.0, 0.0, -3.0, 0.6)
+WEIGHTS = (-3.2, 5.0, 5.0, 0.0, -3.0, 1.6)
 
 
 def confidence(question: str, judged: Sequence[Judged]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -136,12 +137,8 @@ class _Rulings:
 
 def _draws(page: Any) -> bool:
     """Say whether a page holds enough drawn paths for a table."""
-    count = 0
-    for _ in page.get_objects(filter=[raw.FPDF_PAGEOBJ_PATH], max_depth=2):
-        count += 1
-        if count >= RULINGS:
-            return True
-    return False
+    paths = page.get_objects(filter=[raw.FPDF_PAGEOBJ_PATH], max_depth=2)
+    return sum(1 for _ in itertools.islice(paths, RULINGS)) == RULINGS
 
 
 def _words(text_page: Any, cell: Box, left: float, top: float) -> str:

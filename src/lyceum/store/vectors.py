@@ -61,7 +61,8 @@ class _Snapshot:
         """Return the rows of chunk numbers, those that are here."""
         asked = np.unique(np.asarray(numbers, np.int64))
         at = np.minimum(np.searchsorted(self.sorted, asked), len(self.sorted) - 1)
-        return self.order[at[self.sorted[at] == asked]]
+        rows: npt.NDArray[np.intp] = self.order[at[self.sorted[at] == asked]]
+        return rows
 
 
 class Vectors:
@@ -254,7 +255,7 @@ class Vectors:
         """Return a mask over rows (or the chosen ones): alive, readable, within filters, in a known language."""
         rows = slice(None) if chosen is None else chosen
         open_sets = np.array([bool(group & query.readers) for group in seen.readers], np.bool_)
-        allowed = open_sets[seen.sets[rows]] & seen.alive[rows]
+        allowed: npt.NDArray[np.bool_] = open_sets[seen.sets[rows]] & seen.alive[rows]
         spoken = language(query.text) if has_cjk(query.text) else "en"
         if spoken not in self.embedder.languages:
             allowed &= seen.rows["language"][rows] != spoken.encode()
