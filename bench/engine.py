@@ -158,7 +158,7 @@ async def measure(folder: Path, home: Path, count: int, encoder: Any, queries: i
     for start in range(0, len(made), 200):
         await store.put(made[start : start + 200])
     rate = count / (time.process_time() - started)
-    size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file())  # noqa: ASYNC240
     asked = [
         row["text"] for name in ("squad_en", "hotpotqa_en") for row in common.dataset(folder, name).queries
     ]

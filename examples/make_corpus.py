@@ -66,9 +66,12 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
     font, bold = ("STSong-Light",) * 2 if chinese else ("Helvetica", "Helvetica-Bold")
     wrap = {"wordWrap": "CJK"} if chinese else {}
     styles = {
-        name: ParagraphStyle(name, fontName=face, fontSize=size, leading=size * 1.35, spaceBefore=space, spaceAfter=3, **wrap)
+        name: ParagraphStyle(
+            name, fontName=face, fontSize=size, leading=size * 1.35, spaceBefore=space, spaceAfter=3, **wrap
+        )
         for name, face, size, space in (
-            ("h1", bold, 18, 0), ("h2", bold, 13.5, 9), ("h3", bold, 11.5, 6), ("p", font, 10, 2), ("li", font, 10, 1),
+            ("h1", bold, 18, 0), ("h2", bold, 13.5, 9), ("h3", bold, 11.5, 6), ("p", font, 10, 2),
+            ("li", font, 10, 1),
         )
     }  # fmt: skip
     cell = ParagraphStyle("cell", fontName=font, fontSize=8.5, leading=10.5, **wrap)
