@@ -23,7 +23,7 @@ demo: setup  ## read the example documents and answer questions about them
 
 test: setup  ## run every test and print the coverage
 	rm -f .coverage .coverage.*
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(RUN)/coverage run -m pytest
+	$(RUN)/coverage run -m pytest
 	$(RUN)/coverage combine --quiet
 	$(RUN)/coverage report --skip-covered --fail-under=85
 

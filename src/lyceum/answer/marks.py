@@ -24,7 +24,7 @@ class Marks:
         cut = opened if opened >= 0 and "]" not in self._held[opened:] else len(self._held)
         if len(self._held) - cut > LONGEST:
             cut = len(self._held)
-        while 0 < cut < len(self._held) and self._held[cut - 1].isspace():
+        while cut and self._held[cut - 1].isspace():  # a dropped mark takes its space along
             cut -= 1
         ready, self._held = self._held[:cut], self._held[cut:]
         return _mark.sub(self._replace, ready)

@@ -20,6 +20,7 @@ from lyceum.core.types import Box, Element, Piece, Place
 
 HEADING = 1.12  # a line this much larger than the body is a heading
 LONGEST_HEADING = 160
+MARGIN = 36  # points from the outermost lines in which headers and footers stand
 _ends = re.compile(r"[.!?。！？；;,，:：]$")
 _bullet = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\(?\d{1,2}[.)、]\s?|[（(][一二三四五六七八九十\d]+[)）])")
 _cjk_end, _cjk_start = re.compile(f"[{CJK}，。、；：]$"), re.compile(f"^[{CJK}]")
@@ -138,11 +139,15 @@ def style(pages: Sequence[Sequence[Line]]) -> Style:
     for lines in pages:
         for line in lines:
             weight[line.size] += len(line.text)
-        seen.update({masked(line) for line in (*lines[:4], *lines[-4:])})
+    edges = [line.box for lines in pages for line in lines]
+    top, bottom = min((box[1] for box in edges), default=0), max((box[3] for box in edges), default=0)
+    for lines in pages:
+        outer = [line for line in lines if line.box[3] < top + MARGIN or line.box[1] > bottom - MARGIN]
+        seen.update({masked(line) for line in outer})
     body = weight.most_common(1)[0][0] if weight else 10.0
     sizes = sorted({round(size * 2) / 2 for size in weight if size >= HEADING * body}, reverse=True)
-    enough = max(3, 0.3 * len(pages))
-    repeated = frozenset(key for key, count in seen.items() if len(pages) >= 3 and count >= enough)
+    enough = max(2, 0.3 * len(pages))
+    repeated = frozenset(key for key, count in seen.items() if count >= enough)
     return Style(body, tuple(sizes), repeated)
 
 
