@@ -24,7 +24,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
-from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate, Paragraph, Table, TableStyle
+from reportlab.platypus import BaseDocTemplate, Frame, PageBreak, PageTemplate, Paragraph, Table, TableStyle
 
 HERE = Path(__file__).parent
 SOURCES, TARGET = HERE / "corpus" / "sources", HERE / "documents"
@@ -41,7 +41,7 @@ def read(path: Path) -> tuple[dict[str, str], str]:
 
 
 def blocks(body: str) -> Iterator[Block]:
-    """Yield (heading level | p | li | table, content) in order."""
+    r"""Yield (heading level | p | li | table | page, content) in order; `\page` starts a new page in a PDF."""
     rows: list[list[str]] = []
     for line in [*body.splitlines(), ""]:
         if line.startswith("|"):
@@ -50,7 +50,9 @@ def blocks(body: str) -> Iterator[Block]:
         if rows:
             yield "table", rows
             rows = []
-        if match := re.match(r"(#+) (.*)", line):
+        if line.strip() == "\\page":
+            yield "page", ""
+        elif match := re.match(r"(#+) (.*)", line):
             yield f"h{len(match.group(1))}", match.group(2)
         elif match := re.match(r"[-*] (.*)", line):
             yield "li", match.group(1)
@@ -81,7 +83,9 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
     width = (A4[0] - 2 * margin - (columns - 1) * gap) / columns
     story: list[Any] = []
     for kind, content in blocks(body):
-        if kind == "table":
+        if kind == "page":
+            story.append(PageBreak())
+        elif kind == "table":
             cells = [
                 [Paragraph(html.escape(text), head if n == 0 else cell) for text in row]
                 for n, row in enumerate(content)

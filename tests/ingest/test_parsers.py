@@ -46,7 +46,8 @@ def test_pieces_lie_inside_in_order_and_apart(path: Path) -> None:
 def test_no_words_are_lost_between_elements_and_chunks(path: Path) -> None:
     elements = parsed(path.read_bytes(), path.name)
     chunks = Structured()(Document(id="d", source=path.name, version="1"), elements)
-    held = "".join(chunk.text + "".join(chunk.path) for chunk in chunks).replace(" ", "").replace("\n", "")
+    held = "".join([chunk.text for chunk in chunks] + ["".join(chunk.path) for chunk in chunks])
+    held = held.replace(" ", "").replace("\n", "")
     for element in elements:
         if element.table is None:
             for word in element.text.split():

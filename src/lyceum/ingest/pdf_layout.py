@@ -26,7 +26,10 @@ _bullet = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\(?\d{1,2}[.)、]\s?|[
 _cjk_end, _cjk_start = re.compile(f"[{CJK}，。、；：]$"), re.compile(f"^[{CJK}]")
 _soft = "\u0002\ufffe\u00ad"
 _digits = re.compile(r"\d+")
-BOLD_NAME = re.compile(rb"bold|black|heavy|semibold|demi", re.I)
+_bold_name = re.compile(rb"bold|black|heavy|demi", re.I)
+_plain_name = re.compile(rb"light|regular|roman|book|thin", re.I)
+_runs = re.compile(r"[^\r\n]+")
+_words = re.compile(r"[^\s\u00a0]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,43 +68,78 @@ def read_lines(page: Any) -> list[Line]:
     """Return the page's lines in the order of the content stream."""
     text_page = page.get_textpage()
     try:
+        characters = _characters(text_page)
         found: list[Line] = []
-        for index in range(text_page.count_rects()):
-            rect = text_page.get_rect(index)
-            raw = text_page.get_text_bounded(*rect)
-            if not raw.strip():
-                continue
-            size, bold = _font(text_page, rect)
-            soft = raw.rstrip().endswith(tuple(_soft))
-            text = clean("".join("" if c in _soft else c for c in raw).replace("\r", " ").replace("\n", " "))
-            if text:
-                _append(found, Line(text, to_box(page, rect), size, bold, soft))
+        for run in _runs.finditer(characters):
+            for start, end in _columns(text_page, characters, run.start(), run.end()):
+                line = _line(page, text_page, characters, start, end)
+                if line is not None:
+                    _append(found, line)
         return found
     finally:
         text_page.close()
 
 
-def _font(text_page: Any, rect: tuple[float, float, float, float]) -> tuple[float, bool]:
-    """Return size in points on the page, and weight, of the character in the middle of a run."""
-    left, bottom, right, top = rect
-    middle = (bottom + top) / 2
-    index = pdfium.FPDFText_GetCharIndexAtPos(text_page.raw, left + 1, middle, 4, 4)
-    if index < 0:
-        index = pdfium.FPDFText_GetCharIndexAtPos(text_page.raw, (left + right) / 2, middle, 6, 6)
-    if index < 0:
-        return round(top - bottom, 1), False
+def _characters(text_page: Any) -> str:
+    """Return the page's text with one character for each of pdfium's indices."""
+    count = text_page.count_chars()
+    text: str = text_page.get_text_range(0, count) if count else ""
+    if len(text) != count:  # characters beyond the basic plane, or ones that pdfium leaves out
+        codes = [pdfium.FPDFText_GetUnicode(text_page.raw, index) for index in range(count)]
+        text = "".join(chr(code) if 0 < code < 0xD800 or 0xE000 <= code < 0x110000 else " " for code in codes)
+    return text
+
+
+def _loose(text_page: Any, index: int) -> tuple[float, float, float, float]:
+    """Return a character's (left, bottom, right, top) by its font's height, which every glyph has."""
+    rect = pdfium.FS_RECTF()
+    pdfium.FPDFText_GetLooseCharBox(text_page.raw, index, rect)
+    return rect.left, rect.bottom, rect.right, rect.top
+
+
+def _columns(text_page: Any, characters: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Cut a run of one baseline where a gap between words is too wide for a space."""
+    ranges: list[tuple[int, int]] = []
+    edge = None
+    for word in _words.finditer(characters, start, end):
+        left, bottom, _, top = _loose(text_page, word.start())
+        height = max(top - bottom, 1.0)
+        if edge is not None and -height < left - edge < 2.0 * height:
+            ranges[-1] = (ranges[-1][0], word.end())
+        else:
+            ranges.append((word.start(), word.end()))
+        edge = _loose(text_page, word.end() - 1)[2]
+    return ranges
+
+
+def _line(page: Any, text_page: Any, characters: str, start: int, end: int) -> Line | None:
+    raw = characters[start:end]
+    text = clean("".join(" " if c == "\u00a0" else "" if c in _soft else c for c in raw))
+    if not text:
+        return None
+    ends = [_loose(text_page, index) for index in (start, (start + end) // 2, end - 1)]
+    rect = (
+        min(e[0] for e in ends), min(e[1] for e in ends if e[3] > e[1] or e is ends[0]),
+        max(e[2] for e in ends), max(e[3] for e in ends),
+    )  # fmt: skip
+    size, bold = _font(text_page, (start + end) // 2 if raw[(end - start) // 2].strip() else start)
+    return Line(
+        text, to_box(page, rect), size or round(rect[3] - rect[1], 1), bold, raw.endswith(tuple(_soft))
+    )
+
+
+def _font(text_page: Any, index: int) -> tuple[float, bool]:
+    """Return a character's size in points on the page and whether its font is bold."""
     matrix = pdfium.FS_MATRIX()
     scale = 1.0
     if pdfium.FPDFText_GetMatrix(text_page.raw, index, matrix):
         scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
     size = pdfium.FPDFText_GetFontSize(text_page.raw, index) * scale
-    bold = pdfium.FPDFText_GetFontWeight(text_page.raw, index) >= 600
-    if not bold:
-        name = ctypes.create_string_buffer(128)
-        flags = ctypes.c_int()
-        pdfium.FPDFText_GetFontInfo(text_page.raw, index, name, 128, flags)
-        bold = BOLD_NAME.search(name.value) is not None
-    return round(size, 1), bold
+    name = ctypes.create_string_buffer(128)
+    pdfium.FPDFText_GetFontInfo(text_page.raw, index, name, 128, ctypes.c_int())
+    # A font that is not embedded reports the weight of its substitute: its name is more to be trusted.
+    heavy = pdfium.FPDFText_GetFontWeight(text_page.raw, index) >= 600 and not _plain_name.search(name.value)
+    return round(size, 1), heavy or _bold_name.search(name.value) is not None
 
 
 def _append(found: list[Line], run: Line) -> None:
@@ -163,7 +201,8 @@ def heading_level(line: Line, look: Style) -> int:
         rounded = round(line.size * 2) / 2
         nearest = min(range(len(look.sizes)), key=lambda i: abs(look.sizes[i] - rounded), default=0)
         return min(nearest + 1, 6)
-    return min(len(look.sizes) + 1, 6) if line.bold and len(line.text) < 90 else 0
+    own_line = line.bold and len(line.text) < 90 and not _ends.search(line.text)
+    return min(len(look.sizes) + 1, 6) if own_line and line.size > 0.95 * look.body else 0
 
 
 def compose(lines: Sequence[Line], look: Style, doc_id: str, page: int) -> list[Element]:
