@@ -25,12 +25,11 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from lyceum.models.minilm import open_encoder  # noqa: E402
-from lyceum.models.weights import models_home  # noqa: E402
-
 from lyceum.core import ids  # noqa: E402
 from lyceum.core.protocols import Embedder  # noqa: E402
 from lyceum.core.types import Chunk, Document  # noqa: E402
+from lyceum.models.minilm import open_encoder  # noqa: E402
+from lyceum.models.weights import models_home  # noqa: E402
 
 ENGLISH = (
     "hotpotqa_en", "ottqa_en", "tatqa_en", "wikitablequestions_en", "financebench_en",

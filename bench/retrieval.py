@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import bm25s
-import common
 import rjieba
 import snowballstemmer
-from common import CHINESE, ENGLISH, Dataset, Figure
-from lyceum.ingest.splitter import Structured
 
 from lyceum.core.text import headline
 from lyceum.core.types import Document, Element, Query, Table
+from lyceum.ingest.splitter import Structured
 from lyceum.search.analyzer import STOP_WORDS, Standard
 from lyceum.search.hybrid import Hybrid
 from lyceum.search.single import Single
@@ -31,6 +29,9 @@ from lyceum.store.postings import Postings
 from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
 from tests.exact import ExactBM25F
+
+import common
+from common import CHINESE, ENGLISH, Dataset, Figure
 
 QUICK = ("squad_en", "wikitablequestions_en", "clapnq_en", "rageval_finance_zh")
 Run = dict[str, list[str]]

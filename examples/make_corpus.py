@@ -90,7 +90,7 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
                 [Paragraph(html.escape(text), head if n == 0 else cell) for text in row]
                 for n, row in enumerate(content)
             ]
-            table = Table(cells, colWidths=[width / len(content[0])] * len(content[0]), repeatRows=1)
+            table = Table(cells, colWidths=_widths(content, width), repeatRows=1)
             table.setStyle(
                 TableStyle(
                     [("GRID", (0, 0), (-1, -1), 0.6, colors.black), ("VALIGN", (0, 0), (-1, -1), "TOP")]
@@ -112,6 +112,18 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
     )
     made.addPageTemplates(PageTemplate(frames=frames, onPage=footer))
     made.build(story)
+
+
+def _widths(rows: list[list[str]], width: float) -> list[float]:
+    """Share the width by the columns' longest words first, so that none is broken, then by their texts."""
+    columns = list(zip(*rows, strict=True))
+    words = [
+        max(len(word) for cell in column for word in [*cell.split(), "two"]) * 5.2 + 13 for column in columns
+    ]
+    texts = [max(len(cell) for cell in column) ** 0.7 for column in columns]
+    left = max(width - sum(words), 0)
+    wanted = [word + left * text / sum(texts) for word, text in zip(words, texts, strict=True)]
+    return [width * one / sum(wanted) for one in wanted]
 
 
 def write_docx(target: Path, meta: dict[str, str], body: str) -> None:

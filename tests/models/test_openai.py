@@ -34,6 +34,7 @@ GOOD = ": hello\n\n" + chunk("Hel") + chunk("lo") + chunk(
 async def said(replies: Sequence[tuple[int, str, str]], **options: object) -> tuple[list[object], int]:
     """Serve the replies in turn (status, extra header, body) and return the events and the number of calls."""
     calls = 0
+    finished = asyncio.Semaphore(0)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal calls
@@ -45,10 +46,12 @@ async def said(replies: Sequence[tuple[int, str, str]], **options: object) -> tu
         status, header, body = replies[min(calls, len(replies) - 1)]
         calls += 1
         if status == 0:
-            await asyncio.sleep(5)
-        writer.write(f"HTTP/1.1 {status or 200} X\r\n{header}Connection: close\r\n\r\n{body}".encode())
-        await writer.drain()
+            await reader.read()  # silence, until the client gives up
+        else:
+            writer.write(f"HTTP/1.1 {status} X\r\n{header}Connection: close\r\n\r\n{body}".encode())
         writer.close()
+        await writer.wait_closed()
+        finished.release()
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -58,6 +61,8 @@ async def said(replies: Sequence[tuple[int, str, str]], **options: object) -> tu
     finally:
         said.calls = calls  # type: ignore[attr-defined]
         await chat.close()
+        for _ in range(calls):
+            await finished.acquire()
         server.close()
 
 

@@ -22,6 +22,7 @@ HEADING = 1.12  # a line this much larger than the body is a heading
 LONGEST_HEADING = 160
 MARGIN = 36  # points from the outermost lines in which headers and footers stand
 _ends = re.compile(r"[.!?。！？；;,，:：]$")
+_stops = re.compile(r"[.!。！；;]$")  # a large line may end in a comma or colon: its heading goes on below
 _bullet = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\(?\d{1,2}[.)、]\s?|[（(][一二三四五六七八九十\d]+[)）])")
 _cjk_end, _cjk_start = re.compile(f"[{CJK}，。、；：]$"), re.compile(f"^[{CJK}]")
 _soft = "\u0002\ufffe\u00ad"
@@ -193,7 +194,7 @@ def heading_level(line: Line, look: Style) -> int:
     """Return 1 for the largest size and so on, 0 for a line that is no heading."""
     if (
         len(line.text) > LONGEST_HEADING
-        or _ends.search(line.text)
+        or _stops.search(line.text)
         or not re.search(rf"[A-Za-z{CJK}]", line.text)
     ):
         return 0
