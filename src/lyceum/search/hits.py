@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from lyceum.core.protocols import Ledger
 from lyceum.core.types import Found, Hit, Query
 
+By = Callable[[int], tuple[Found, ...]]
 
-async def fetch(
-    ledger: Ledger, query: Query, ranked: Sequence[tuple[int, float]], by: Mapping[int, tuple[Found, ...]]
-) -> list[Hit]:
-    """Return the first `query.top_k` hits of `ranked` that are alive and readable, asking as often as needed."""
+
+async def fetch(ledger: Ledger, query: Query, ranked: Sequence[tuple[int, float]], by: By) -> list[Hit]:
+    """Return the first `query.top_k` hits of `ranked` that are alive and readable, asking as often as needed.
+
+    `by` says of a number which parts found it.
+    """
     hits: list[Hit] = []
     start = 0
     while start < len(ranked) and len(hits) < query.top_k:
@@ -20,6 +23,6 @@ async def fetch(
         for number, score in some:
             if number in alive:
                 chunk, document = alive[number]
-                hits.append(Hit(chunk=chunk, document=document, score=score, by=by.get(number, ())))
+                hits.append(Hit(chunk=chunk, document=document, score=score, by=by(number)))
         start += query.top_k
     return hits[: query.top_k]

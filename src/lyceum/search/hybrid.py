@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from statistics import fmean, pstdev
+from math import fsum, sqrt
 
 from lyceum.core.protocols import Ledger, View
 from lyceum.core.trace import span
 from lyceum.core.types import Found, Hit, Query
 from lyceum.search.checks import check
-from lyceum.search.hits import fetch
+from lyceum.search.hits import By, fetch
 
 Scored = list[tuple[int, float]]
 
@@ -43,7 +43,7 @@ class Hybrid:
                 return hits
             depth *= 4
 
-    async def _ranked(self, query: Query, depth: int) -> tuple[Scored, dict[int, tuple[Found, ...]], bool]:
+    async def _ranked(self, query: Query, depth: int) -> tuple[Scored, By, bool]:
         async def ask(part: str, view: View) -> Scored:
             with span(f"search.{part}", k=depth) as facts:
                 found = await view.find(query, depth)
@@ -53,7 +53,7 @@ class Hybrid:
         sparse, dense = await asyncio.gather(ask("bm25", self.lexical), ask("vectors", self.dense))
         with span("search.fuse", weight=self.weight) as facts:
             lists = await asyncio.gather(
-                self._complete(self.lexical, query, sparse, dense),
+                self._complete(self.lexical, query, sparse, dense if len(sparse) == depth else ()),
                 self._complete(self.dense, query, dense, sparse),
             )
             for number in lists[1] if sparse else ():
@@ -61,17 +61,19 @@ class Hybrid:
             ranked = fuse(standardise(sparse, lists[0]), standardise(dense, lists[1]), self.weight)
             facts["candidates"] = len(ranked)
         ranks = [{number: rank for rank, (number, _) in enumerate(part, 1)} for part in (sparse, dense)]
-        by = {
-            number: tuple(
+
+        def by(number: int) -> tuple[Found, ...]:
+            return tuple(
                 Found(part=name, rank=rank.get(number), score=scores[number])
                 for name, rank, scores in zip(("bm25", "vectors"), ranks, lists, strict=True)
                 if number in scores
             )
-            for number, _ in ranked
-        }
+
         return ranked, by, len(sparse) < depth and len(dense) < depth
 
-    async def _complete(self, view: View, query: Query, mine: Scored, others: Scored) -> dict[int, float]:
+    async def _complete(
+        self, view: View, query: Query, mine: Scored, others: Sequence[tuple[int, float]]
+    ) -> dict[int, float]:
         """Add the view's true scores of the candidates that only the other view named."""
         scores = dict(mine)
         missing = [number for number, _ in others if number not in scores]
@@ -82,9 +84,9 @@ class Hybrid:
 
 def standardise(top: Sequence[tuple[int, float]], scores: dict[int, float]) -> dict[int, float]:
     """Return z-scores by mean and deviation of the view's own top list; all zero when it has no spread."""
-    values = [score for _, score in top]
-    mean = fmean(values) if values else 0.0
-    spread = pstdev(values) if len(values) > 1 else 0.0
+    count = max(len(top), 1)
+    mean = fsum(score for _, score in top) / count
+    spread = sqrt(fsum((score - mean) ** 2 for _, score in top) / count)
     return {number: (score - mean) / spread if spread > 1e-9 else 0.0 for number, score in scores.items()}
 
 

@@ -23,10 +23,12 @@ class Single:
             with span(f"search.{self.part}", k=depth) as facts:
                 ranked = await self.view.find(query, depth)
                 facts["found"] = len(ranked)
-            by = {
-                number: (Found(part=self.part, rank=rank, score=score),)
-                for rank, (number, score) in enumerate(ranked, start=1)
-            }
+            place = {number: (rank, score) for rank, (number, score) in enumerate(ranked, start=1)}
+
+            def by(number: int, place: dict[int, tuple[int, float]] = place) -> tuple[Found, ...]:
+                rank, score = place[number]
+                return (Found(part=self.part, rank=rank, score=score),)
+
             hits = await fetch(self.ledger, query, ranked, by)
             if len(hits) == query.top_k or len(ranked) < depth:
                 return hits

@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tantivy
 
@@ -33,11 +34,12 @@ class Postings:
         self.name = "postings"
         self.folder = folder / "views" / "postings"
         self.analyzer = analyzer
-        self.recipe = f"1:{analyzer.name}:{TITLE_WEIGHT}"
+        self.recipe = f"2:{analyzer.name}:{TITLE_WEIGHT}"
         self._guard = threading.Lock()
         self._stamp = (-1, -1)
         self._index: tantivy.Index | None = None
         self._searcher: tantivy.Searcher | None = None
+        self._groups: list[frozenset[str]] = []
 
     # --- following the ledger --------------------------------------------------------------------------
 
@@ -70,20 +72,23 @@ class Postings:
         latest = {change.number: change for change in changes}
         gone = [n for n, change in latest.items() if change.kind != "put" or change.sequence <= doubtful]
         if gone:
-            writer.delete_documents_by_query(tantivy.Query.term_set_query(SCHEMA, "number", gone))
+            writer.delete_documents_by_query(_one_of("number", gone))
         for change in latest.values():
             if change.kind != "remove":
                 writer.add_document(self._document(change))
         writer.commit()
         writer.wait_merging_threads()
-        state.write(self.folder, {"recipe": self.recipe, "position": last, "pending": last})
+        groups = {tuple(group) for group in known["readers"]}
+        groups |= {tuple(sorted(one.document.readers)) for one in changes if one.document is not None}
+        fresh = {"recipe": self.recipe, "position": last, "pending": last, "readers": sorted(groups)}
+        state.write(self.folder, fresh)
 
-    def _reset(self) -> dict[str, int | str]:
+    def _reset(self) -> dict[str, Any]:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self._index = tantivy.Index(SCHEMA, path=str(self.folder))
         self._searcher, self._stamp = None, (-1, -1)
-        known: dict[str, int | str] = {"recipe": self.recipe, "position": 0, "pending": 0}
+        known = {"recipe": self.recipe, "position": 0, "pending": 0, "readers": []}
         state.write(self.folder, known)
         return known
 
@@ -121,7 +126,9 @@ class Postings:
         if not terms or not query.readers or searcher is None or (among is not None and not among):
             return []
         try:
-            found = searcher.search(_question(terms, query, among), limit=k, count=False).hits
+            # Where every document is readable there is nothing to filter, and tantivy skips blocks (4 x faster).
+            readers = () if all(group & query.readers for group in self._groups) else sorted(query.readers)
+            found = searcher.search(_question(terms, readers, query, among), limit=k, count=False).hits
             numbers = searcher.fast_field_values("number", [address for _, address in found])
         except (ValueError, OSError):
             # Broken files are a reason to rebuild, not to fail the question: `position` will say 0.
@@ -134,11 +141,13 @@ class Postings:
         stamp = state.stamp(self.folder)
         with self._guard:
             if stamp != self._stamp or self._searcher is None:
-                index = self._open() if state.read(self.folder).get("recipe") == self.recipe else None
+                known = state.read(self.folder)
+                index = self._open() if known.get("recipe") == self.recipe else None
                 try:
                     if index is None:
                         return None
                     index.reload()
+                    self._groups = [frozenset(group) for group in known["readers"]]
                     self._searcher, self._stamp = index.searcher(), stamp
                 except (ValueError, OSError):
                     self._forget()
@@ -161,19 +170,22 @@ def _schema() -> tantivy.Schema:
 SCHEMA = _schema()
 
 
-def _question(terms: Mapping[str, float], query: Query, among: Sequence[int] | None) -> tantivy.Query:
+def _one_of(field: str, values: Sequence[Any]) -> tantivy.Query:
+    """Return what holds one of the values, without a score; a term set query takes 4 times as long for 100."""
+    Should = tantivy.Occur.Should
+    terms = [(Should, tantivy.Query.term_query(SCHEMA, field, value, "basic")) for value in values]
+    return tantivy.Query.const_score_query(tantivy.Query.boolean_query(terms), 0.0)
+
+
+def _question(
+    terms: Mapping[str, float], readers: Sequence[str], query: Query, among: Sequence[int] | None
+) -> tantivy.Query:
     """Weighted terms, plus what a chunk must be without scoring: readable, within the filters, a candidate."""
     Should, Must = tantivy.Occur.Should, tantivy.Occur.Must
-    heaviest = sorted(terms.items(), key=lambda item: -item[1])[:TERMS]
     scored = []
-    for term, weight in heaviest:
+    for term, weight in sorted(terms.items(), key=lambda item: -item[1])[:TERMS]:
         single = tantivy.Query.term_query(SCHEMA, "terms", term, "freq")
         scored.append((Should, single if weight == 1 else tantivy.Query.boost_query(single, float(weight))))
-    clauses = [(Must, tantivy.Query.boolean_query(scored))]
-    sets = [("readers", sorted(query.readers)), *(("facets", list(group)) for group in wanted(query.filters))]
-    if among is not None:
-        sets.append(("number", list(among)))  # type: ignore[arg-type]
-    for field, values in sets:
-        members = tantivy.Query.term_set_query(SCHEMA, field, values)
-        clauses.append((Must, tantivy.Query.const_score_query(members, 0.0)))
-    return tantivy.Query.boolean_query(clauses)
+    sets = [("readers", readers), ("number", among or ()), *(("facets", g) for g in wanted(query.filters))]
+    clauses = [(Must, _one_of(field, values)) for field, values in sets if values]
+    return tantivy.Query.boolean_query([(Must, tantivy.Query.boolean_query(scored)), *clauses])

@@ -49,13 +49,22 @@ class _Snapshot:
         self, matrix: npt.NDArray[np.int8], rows: npt.NDArray[Any], readers: Sequence[Sequence[str]]
     ) -> None:
         self.matrix, self.rows = matrix, rows
-        self.readers = [frozenset(group) for group in readers]
+        self.groups = [frozenset(group) for group in readers]
+        self._open: dict[frozenset[str], npt.NDArray[np.bool_]] = {}
         self.numbers = np.ascontiguousarray(rows["number"])
         self.scales = np.ascontiguousarray(rows["scale"])
         self.sets = np.ascontiguousarray(rows["readers"])
         self.alive = self.numbers > 0
         self.order = np.argsort(self.numbers, kind="stable")
         self.sorted = self.numbers[self.order]
+
+    def open_to(self, readers: frozenset[str]) -> npt.NDArray[np.bool_]:
+        """Return for every group of readers whether one of `readers` belongs to it; remembered for a while."""
+        if readers not in self._open:
+            if len(self._open) >= 64:
+                self._open.clear()
+            self._open[readers] = np.array([bool(group & readers) for group in self.groups], np.bool_)
+        return self._open[readers]
 
     def places(self, numbers: Sequence[int]) -> npt.NDArray[np.intp]:
         """Return the rows of chunk numbers, those that are here."""
@@ -254,8 +263,7 @@ class Vectors:
     ) -> npt.NDArray[np.bool_]:
         """Return a mask over rows (or the chosen ones): alive, readable, within filters, in a known language."""
         rows = slice(None) if chosen is None else chosen
-        open_sets = np.array([bool(group & query.readers) for group in seen.readers], np.bool_)
-        allowed: npt.NDArray[np.bool_] = open_sets[seen.sets[rows]] & seen.alive[rows]
+        allowed: npt.NDArray[np.bool_] = seen.alive[rows] & seen.open_to(query.readers)[seen.sets[rows]]
         spoken = language(query.text) if has_cjk(query.text) else "en"
         if spoken not in self.embedder.languages:
             allowed &= seen.rows["language"][rows] != spoken.encode()
@@ -332,8 +340,11 @@ def _top(scores: Floats, k: int) -> npt.NDArray[np.intp]:
     if len(scores) > BLOCK * k * 2:
         whole = len(scores) // BLOCK * BLOCK
         maxima = scores[:whole].reshape(-1, BLOCK).max(axis=1)
-        blocks = np.argpartition(-maxima, k)[:k]
+        blocks = np.argpartition(maxima, len(maxima) - k)[-k:]
         inside = (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
         candidates = np.concatenate((inside, np.arange(whole, len(scores))))
-    order = np.lexsort((candidates, -scores[candidates]))[:k]
-    return candidates[order]
+    values = scores[candidates]
+    if len(values) > k:
+        kept = values >= np.partition(values, len(values) - k)[-k]
+        candidates, values = candidates[kept], values[kept]
+    return candidates[np.lexsort((candidates, -values))[:k]]
