@@ -19,11 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from lyceum.core.types import Query
-from tests.toys import ALL, Home, document
-
 import common
 from common import Figure
+
+from lyceum.core.types import Query
+from tests.toys import ALL, Home, document
 
 DOCUMENTS = 24
 

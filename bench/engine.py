@@ -20,7 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import common
 import numpy as np
+from common import Figure
 
 from lyceum.core import ids
 from lyceum.core.text import dense_text
@@ -32,9 +34,6 @@ from lyceum.store.ledger import Ledger
 from lyceum.store.postings import Postings
 from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
-
-import common
-from common import Figure
 
 REAL = 4000
 WORDS = 90

@@ -15,6 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import common
+from common import Figure
+
 from lyceum.answer.evidence import Evidence
 from lyceum.answer.extractive import Extractive
 from lyceum.app import shapes
@@ -24,9 +27,6 @@ from lyceum.core.types import Document, Query
 from lyceum.observe.spans import Spans
 from lyceum.store import vectors
 from tests.toys import Home, document
-
-import common
-from common import Figure
 
 WORDS = [f"w{letter}{n}" for letter in "abcdefgh" for n in range(8)]
 PRINCIPALS = [f"p{n}" for n in range(6)]

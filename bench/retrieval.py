@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import bm25s
+import common
 import rjieba
 import snowballstemmer
+from common import CHINESE, ENGLISH, Dataset, Figure
 
 from lyceum.core.text import headline
 from lyceum.core.types import Document, Element, Query, Table
@@ -29,9 +31,6 @@ from lyceum.store.postings import Postings
 from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
 from tests.exact import ExactBM25F
-
-import common
-from common import CHINESE, ENGLISH, Dataset, Figure
 
 QUICK = ("squad_en", "wikitablequestions_en", "clapnq_en", "rageval_finance_zh")
 Run = dict[str, list[str]]

@@ -26,6 +26,12 @@ def test_no_spread_gives_zero() -> None:
     assert standardise([], {3: 0.4}) == {3: 0.0}
 
 
+def test_a_single_match_stands_out_against_the_zeros_of_the_others() -> None:
+    scores = standardise([(1, 5.0)], {1: 5.0, 2: 0.0}, size=100)
+    assert scores[1] == pytest.approx((5.0 - 0.05) / (0.05 * 4.95) ** 0.5)
+    assert scores[2] < 0
+
+
 def test_fuse_by_hand() -> None:
     fused = fuse({1: 1.0, 2: -1.0}, {2: 2.0, 1: 0.0}, 0.4)
     assert fused == [(1, pytest.approx(0.6)), (2, pytest.approx(0.2))]

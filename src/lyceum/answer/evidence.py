@@ -1,25 +1,35 @@
-"""How well each statement answers the question: words covered, meaning, and the rank of its chunk.
+"""How well each statement answers the question: words covered, meaning, the kind of value, its passage's score.
 
-Score = .5 cosine + .5 idf-weighted coverage of the question's words; coverage alone where the encoder does
-not know the language. It knows no chat model; refusals and citations of every answerer rest on it.
+Score = WORDS x idf-weighted coverage of the question's words + (1 - WORDS) x cosine; coverage alone where the
+encoder does not know the language. In Chinese half the coverage is of single characters, for one thing has
+many words there (保修, 维修, 修). The cosine is the statement's own or, a little less, the one that it has under
+its headings. A statement without the kind of value that is asked for loses KIND; one from a passage that ranked
+lower loses RANKED for each unit of the retriever's score. It knows no chat model; refusals and citations of
+every answerer rest on it. Figures: docs/decisions/answers.md.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from lyceum.answer.asked import details, kind, mismatch
 from lyceum.answer.statements import Statement, statements
+from lyceum.answer.values import value
 from lyceum.core.protocols import Analyzer, Embedder
 from lyceum.core.text import has_cjk, language
 from lyceum.core.types import Hit, Query
 
-ENCODED = 32  # statements that are compared by meaning; chosen by coverage and rank
-ABOVE = 0.6  # what a word in the title or heading counts, compared with one in the statement itself
+ENCODED = 64  # statements that are compared by meaning; chosen by coverage and rank
+ABOVE = 0.8  # what a word in the title or heading counts, compared with one in the statement itself
+WORDS, KIND, RANKED = 0.4, 0.25, 0.05
+UNDER = 0.9  # what a cosine counts that a statement has only together with its headings
 
 # Words that ask but name nothing; they are not looked for in a statement.
 ASKING = frozenset(
@@ -30,15 +40,22 @@ ASKING = frozenset(
     请问 是 的 了 吗 呢 吧 啊 在 有 和 与 及 或 要 会 能 可以 需要 我 我们 你 您 他 她 它 他们 公司 这 那 个 把
     被 给 对 从 到 都 就 还 是否 应该 应""".split()
 )
+ASKING_LETTERS = frozenset(letter for word in ASKING for letter in word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A statement with its parts: coverage in 0-1, cosine (None when not comparable), and their mix."""
+    """A statement with what speaks for it.
+
+    `coverage` and `passage` are the shares (0-1) of the question's words in the statement or its headings and in
+    its whole passage; `cosine` is None when it cannot be compared; `lacks` says that the kind of value is missing.
+    """
 
     statement: Statement
     coverage: float
+    passage: float
     cosine: float | None
+    lacks: bool
     score: float
 
 
@@ -51,19 +68,34 @@ class Evidence:
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Judged]:
         """Return the statements of the hits, best first."""
         found = statements(hits)
-        wanted = self.asked(query.text)
-        coverages = self._coverages(wanted, found)
-        cosines = await self._cosines(query.text, found, coverages)
-        judged = [
-            Judged(
-                statement=statement,
-                coverage=coverage,
-                cosine=cosine,
-                score=self._mix(coverage, cosine) - 0.02 * statement.rank,
-            )
-            for statement, coverage, cosine in zip(found, coverages, cosines, strict=True)
-        ]
+        wanted = kind(query.text)
+        best = max((hit.score for hit in hits), default=0.0)
+        covered = _coverages(self.asked(query.text), self.analyzer, found)
+        if letters := _letters(query.text):
+            covered = (covered + _coverages(letters, _letters, found)) / 2
+        cosines = await self._cosines(query.text, found, covered[:, 0])
+        judged = []
+        for statement, (coverage, passage), cosine in zip(found, covered.tolist(), cosines, strict=True):
+            lacks = _lacks(wanted, statement)
+            score = coverage if cosine is None else WORDS * coverage + (1 - WORDS) * max(cosine, 0.0)
+            score -= KIND * lacks + RANKED * (best - statement.hit.score)
+            judged.append(
+                Judged(
+                    statement=statement, coverage=coverage, passage=passage, cosine=cosine, lacks=lacks, score=score
+                )
+            )  # fmt: skip
         return sorted(judged, key=lambda one: -one.score)
+
+    def mark(self, question: str, statement: Statement) -> tuple[int, int] | None:
+        """Return where the short answer stands in a statement's quote, None when it cannot be told."""
+        return value(question, kind(question), statement, self.analyzer)
+
+    def news(self, question: str, statement: Statement) -> str:
+        """Return the terms and codes of a statement that the question did not hold, plain numbers aside."""
+        held = set(self.analyzer(question))
+        terms = [term for term in self.analyzer(statement.quote) if term not in held and term[0] != "#"]
+        codes = [word for word in details(statement.quote) if re.search(r"[A-Za-z].*\d", word)]
+        return " ".join(dict.fromkeys([*terms, *codes]))
 
     def asked(self, question: str) -> list[str]:
         """Return the question's terms that name something; all of them when none does."""
@@ -71,28 +103,8 @@ class Evidence:
         asking = {term for word in ASKING for term in self.analyzer(word)} | ASKING
         return [word for word in words if word not in asking] or words
 
-    def _mix(self, coverage: float, cosine: float | None) -> float:
-        return coverage if cosine is None else 0.5 * coverage + 0.5 * max(cosine, 0.0)
-
-    def _coverages(self, wanted: Sequence[str], found: Sequence[Statement]) -> list[float]:
-        bodies = [set(self.analyzer(one.reading)) for one in found]
-        headings = [set(self.analyzer(one.above)) for one in found]
-        seen = Counter(term for terms in bodies for term in terms)
-        weights = {
-            term: math.log(1 + (len(found) + 1) / (seen[term] + 0.5)) for term in dict.fromkeys(wanted)
-        }
-        total = sum(weights.values()) or 1.0
-        return [
-            sum(
-                weight * (1.0 if term in body else ABOVE if term in heading else 0.0)
-                for term, weight in weights.items()
-            )
-            / total
-            for body, heading in zip(bodies, headings, strict=True)
-        ]
-
     async def _cosines(
-        self, question: str, found: Sequence[Statement], coverages: Sequence[float]
+        self, question: str, found: Sequence[Statement], coverages: npt.NDArray[np.float64]
     ) -> list[float | None]:
         cosines: list[float | None] = [None] * len(found)
         if self.embedder is None or not self._speaks(question):
@@ -100,9 +112,11 @@ class Evidence:
         order = sorted(range(len(found)), key=lambda i: -(coverages[i] - 0.05 * found[i].rank))
         chosen = [i for i in order if self._speaks(found[i].reading)][:ENCODED]
         if chosen:
-            texts = [question, *(_in_context(found[i]) for i in chosen)]
+            above = [f"{found[i].above}: {found[i].reading}" for i in chosen]
+            texts = [question, *(found[i].reading for i in chosen), *above]
             vectors = np.asarray(await self.embedder(texts), np.float32)
-            for i, cosine in zip(chosen, vectors[1:] @ vectors[0], strict=True):
+            alone, under = np.split(vectors[1:] @ vectors[0], 2)
+            for i, cosine in zip(chosen, np.maximum(alone, UNDER * under), strict=True):
                 cosines[i] = float(cosine)
         return cosines
 
@@ -111,5 +125,33 @@ class Evidence:
         return (language(text) if has_cjk(text) else "en") in self.embedder.languages
 
 
-def _in_context(statement: Statement) -> str:
-    return f"{statement.above}: {statement.reading}" if statement.row else statement.reading
+def _coverages(
+    wanted: Sequence[str], read: Callable[[str], Collection[str]], found: Sequence[Statement]
+) -> npt.NDArray[np.float64]:
+    """Return for every statement the idf-weighted shares of the wanted terms in it (or above it), in its passage."""
+    bodies = [frozenset(read(one.reading)) for one in found]
+    above = [frozenset(read(one.above)) for one in found]
+    passages: dict[int, frozenset[str]] = {}
+    for one, body, heading in zip(found, bodies, above, strict=True):
+        passages[one.rank] = passages.get(one.rank, frozenset()) | body | heading
+    seen = Counter(term for terms in bodies for term in terms)
+    weights = {term: math.log(1 + (len(found) + 1) / (seen[term] + 0.5)) for term in dict.fromkeys(wanted)}
+    total = sum(weights.values()) or 1.0
+    shares = np.zeros((len(found), 2))
+    for row, (one, body, heading) in enumerate(zip(found, bodies, above, strict=True)):
+        for term, weight in weights.items():
+            shares[row, 0] += weight * (1.0 if term in body else ABOVE if term in heading else 0.0)
+            shares[row, 1] += weight * (term in passages[one.rank])
+    return shares / total
+
+
+def _letters(text: str) -> list[str]:
+    """Return the Chinese characters that do not belong to question words."""
+    return [letter for letter in text if has_cjk(letter) and letter not in ASKING_LETTERS]
+
+
+def _lacks(wanted: str, statement: Statement) -> bool:
+    """Say that a statement holds no value of the wanted kind; a table often has its unit in the column's name."""
+    if statement.row and wanted in ("money", "duration"):
+        wanted = "number"
+    return mismatch(wanted, statement.reading)

@@ -4,76 +4,141 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from lyceum.answer import refuse
+from lyceum.answer.asked import parts, refers_back
 from lyceum.answer.cite import cite
+from lyceum.answer.current import current
 from lyceum.answer.evidence import Evidence, Judged
-from lyceum.answer.values import value
 from lyceum.core.protocols import Retriever
 from lyceum.core.trace import span, trace_id
 from lyceum.core.types import Answer, Citation, Hit, Query
 
-SECOND = 0.8  # a second statement is shown when its score is at least this share of the best one's
+SECOND = 0.6  # a second statement is shown when its score is at least this share of the best one's
+NEXT = 0.05
 
 
 class Extractive:
-    """Takes any retriever; `threshold` is the confidence below which it refuses."""
+    """Takes any retriever; `threshold` is the confidence below which it refuses, `hits` how many it reads."""
 
     def __init__(
-        self, retriever: Retriever, evidence: Evidence, threshold: float = refuse.THRESHOLD, hits: int = 8
+        self, retriever: Retriever, evidence: Evidence, threshold: float = refuse.THRESHOLD, hits: int = 15
     ) -> None:
         self.retriever, self.evidence = retriever, evidence
         self.threshold, self.hits = threshold, hits
 
     async def __call__(self, query: Query) -> Answer:
-        """Return the answer, or a refusal with its reason."""
+        """Return the answer, or a refusal with its reason; a question of two parts is answered part by part."""
         started = time.perf_counter()
         with span("answer.extractive") as facts:
-            found = await self.retriever(query)
-            with span("answer.judge", hits=len(found)):
-                judged = await self.evidence(query, found[: self.hits])
-            sure = refuse.confidence(query.text, judged)
-            facts.update(confidence=round(sure, 3), threshold=self.threshold)
-            answer = self._compose(query, found, judged, sure)
-            facts["abstained"] = answer[2]
-            text, citations, abstained = answer
+            asked = parts(query.text)
+            part = await self._single(query) if len(asked) == 1 else await self._double(query, asked)
+            facts.update(confidence=round(part.sure, 3), threshold=self.threshold, parts=len(asked))
+            facts["abstained"] = not part.best
+            marks = [self.evidence.mark(query.text, one.statement) for one in part.best[:1]]
+            citations = tuple(
+                cite(one.statement, number, mark)
+                for number, (one, mark) in enumerate(zip_longest(part.best, marks), start=1)
+            )
+            lines = [*map(_line, citations), part.reason]
             return Answer(
-                text="" if abstained else text, reason=text if abstained else "", citations=citations,
-                hits=tuple(found), abstained=abstained, confidence=sure, trace_id=trace_id(),
+                text="\n".join(filter(None, lines)) if part.best else "",
+                reason="" if part.best else part.reason, citations=citations, hits=tuple(part.hits),
+                abstained=not part.best, confidence=part.sure, trace_id=trace_id(),
                 seconds=time.perf_counter() - started,
             )  # fmt: skip
 
     async def stream(self, query: Query) -> AsyncGenerator[str | Answer, None]:
-        """Yield the text sentence by sentence, and last the whole answer."""
+        """Yield the text line by line, and last the whole answer."""
         answer = await self(query)
         for piece in (answer.text or answer.reason).split("\n"):
             yield piece + "\n"
         yield answer
 
-    def _compose(
-        self, query: Query, found: Sequence[Hit], judged: Sequence[Judged], sure: float
-    ) -> tuple[str, tuple[Citation, ...], bool]:
-        if not judged:
-            return refuse.reason(query.text, "nothing"), (), True
+    async def _single(self, query: Query) -> _Part:
+        hits, judged = await self._judged(query)
+        sure = refuse.confidence(query.text, judged)
         if sure < self.threshold:
-            detail = refuse.missing_detail(query.text, judged)
-            return refuse.reason(query.text, "detail" if detail else "weak", detail), (), True
-        lines, citations = [], []
-        for number, one in enumerate(chosen(judged), start=1):
-            quote = one.statement.quote
-            mark = value(query.text, quote) if number == 1 else None
-            short = f"{quote[mark[0] : mark[1]].strip()} — " if mark else ""
-            lines.append(f"{short}{quote} [{number}]")
-            citations.append(cite(one.statement, number, mark))
-        return "\n".join(lines), tuple(citations), False
+            return _Part(hits, [], sure, refuse.explained(query.text, judged))
+        return _Part(hits, chosen(judged), sure)
+
+    async def _double(self, query: Query, asked: Sequence[str]) -> _Part:
+        """Answer two questions, one statement each.
+
+        The second often speaks of what the first one found ("and what is her extension?"): then it is asked
+        together with what the first answer adds, else together with the whole question. Where the first is
+        answered, half the confidence is enough for the second: they are about one matter.
+        """
+        found: list[Hit] = []
+        best: list[Judged] = []
+        reasons: list[str] = []
+        sure, enough = 0.0, self.threshold
+        for text in asked:
+            known = self.evidence.news(query.text, best[0].statement) if best and refers_back(text) else ""
+            context = replace(query, text=f"{text} {known}" if known else query.text)
+            hits, around = await self._judged(context)
+            more, own = await self._judged(replace(query, text=text), [*hits, *found])
+            found = more
+            scores = {_key(one): one.score for one in around}
+            ranked = sorted(own, key=lambda one: -(one.score + scores.get(_key(one), 0.0)))
+            fresh = [one for one in ranked if not any(_same(one, other) for other in best)]
+            confidence = max(refuse.confidence(text, fresh), refuse.confidence(context.text, fresh))
+            sure = max(sure, confidence)
+            if confidence < enough:
+                reasons.append(refuse.explained(text, fresh))
+            else:
+                best.append(fresh[0])
+                enough = self.threshold / 2
+        return _Part(found, best, sure, reasons[0] if reasons else "")
+
+    async def _judged(self, query: Query, known: Sequence[Hit] = ()) -> tuple[list[Hit], list[Judged]]:
+        """Return the hits of a question, with those known already, and their statements, best first."""
+        found = await self.retriever(replace(query, top_k=max(query.top_k, self.hits)))
+        seen = {hit.chunk.id for hit in found}
+        found += {hit.chunk.id: hit for hit in known if hit.chunk.id not in seen}.values()
+        with span("answer.judge", hits=len(found)):
+            return found, await self.evidence(query, current(query.text, found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What was found: all hits, the statements to show, the confidence, and why something is missing."""
+
+    hits: list[Hit]
+    best: list[Judged]
+    sure: float
+    reason: str = ""
+
+
+def _key(one: Judged) -> tuple[str, int]:
+    return one.statement.hit.chunk.id, one.statement.start
+
+
+def _same(one: Judged, other: Judged) -> bool:
+    """Say whether two statements are one, or rows of one table: its other rows tell the same of other things."""
+    mine, theirs = one.statement, other.statement
+    if mine.hit.chunk.id != theirs.hit.chunk.id:
+        return False
+    return mine.row or mine.start == theirs.start
+
+
+def _line(cited: Citation) -> str:
+    short = f"{cited.quote[cited.start : cited.end].strip()} — " if cited.start is not None else ""
+    return f"{short}{cited.quote} [{cited.number}]"
 
 
 def chosen(judged: Sequence[Judged]) -> list[Judged]:
-    """Return the best statement, and the next one that says something else and is nearly as good."""
+    """Return the best statement, and the next best that is nearly as good; what follows the best one gains NEXT."""
     best = judged[0]
-    for other in judged[1:]:
-        if other.score < SECOND * best.score:
-            break
-        if other.statement.quote not in best.statement.quote:
-            return [best, other]
-    return [best]
+    others = [other for other in judged[1:] if other.statement.quote not in best.statement.quote]
+    scores = [other.score + NEXT * _follows(best, other) for other in others]
+    if not others or max(scores) < SECOND * best.score:
+        return [best]
+    return [best, others[scores.index(max(scores))]]
+
+
+def _follows(best: Judged, other: Judged) -> bool:
+    one, two = best.statement, other.statement
+    return one.hit is two.hit and not one.row and 0 <= two.start - one.end <= 2

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from lyceum.answer import refuse
 from lyceum.answer.cite import cite
+from lyceum.answer.current import current
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.answer.marks import Marks
 from lyceum.answer.pack import NOT_FOUND, messages, pack
@@ -49,7 +50,7 @@ class Generative:
         with span("answer.prepare") as facts:
             trace = trace_id()
             found = await self.retriever(query)
-            kept = pack(found, self.budget)
+            kept = pack(current(query.text, found), self.budget)
             judged = await self.evidence(query, kept)
             sure = refuse.confidence(query.text, judged)
             facts.update(hits=len(found), packed=len(kept), confidence=round(sure, 3))
@@ -61,8 +62,7 @@ class Generative:
             )  # fmt: skip
 
         if sure < self.threshold:
-            kind = "weak" if judged else "nothing"
-            yield done("", (), refuse.reason(query.text, kind), Usage())
+            yield done("", (), refuse.explained(query.text, judged), Usage())
             return
         marks, text, usage = Marks(len(kept)), "", Usage()
         async with aclosing(self.chat(messages(query, kept))) as events:  # type: ignore[type-var]

@@ -1,7 +1,7 @@
 """When not to answer: a calibrated confidence out of what the evidence shows, and the reason in words. Pure.
 
-The weights are a logistic regression over the development half of the example questions (see
-docs/decisions/answers.md for figures and the command that fits them).
+The weights are a logistic regression over development halves: of the example questions and of public sets with
+other texts, answerable and not (figures: docs/decisions/answers.md).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import math
 import re
 from collections.abc import Sequence
 
+from lyceum.answer.asked import details
 from lyceum.answer.evidence import Judged
 from lyceum.core.text import language
 
-THRESHOLD = 0.5
-_detail = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z-]*\d)[A-Za-z0-9]+(?:[-.][A-Za-z0-9]+)*|[A-Z]{2,}")
+THRESHOLD = 0.3
+_token = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 
 REASONS = {
     "en": {
@@ -39,37 +40,41 @@ def reason(question: str, kind: str, detail: str = "") -> str:
     return REASONS[language(question)][kind].format(detail=detail)
 
 
-def missing_detail(question: str, judged: Sequence[Judged]) -> str:
-    """Return a year, number or code that the question names and none of the best statements holds."""
-    if not judged:
-        return ""
-    near = " ".join(f"{one.statement.above} {one.statement.hit.chunk.text}" for one in judged[:3]).lower()
-    packed = near.replace(",", "").replace(" ", "")
-    for match in _detail.finditer(question):
-        word = match.group()
-        if word.lower().replace(",", "") not in packed:
-            return word
-    return ""
+def explained(question: str, judged: Sequence[Judged]) -> str:
+    """Return the reason that fits what was found."""
+    detail = next(iter(missing_details(question, judged[:3])), "")
+    return reason(question, "nothing" if not judged else "detail" if detail else "weak", detail)
+
+
+def missing_details(question: str, judged: Sequence[Judged]) -> list[str]:
+    """Return those that neither the passages of the statements nor their headings hold."""
+    near = " ".join(f"{one.statement.above} {one.statement.hit.chunk.text}" for one in judged)
+    tokens = set(_token.findall(near.lower().replace(",", "")))
+    tokens |= {part for token in tokens for part in re.split("[-.]", token)}
+    return [word for word in details(question) if not _held(word.lower(), tokens)]
+
+
+def _held(word: str, tokens: set[str]) -> bool:
+    return word in tokens or (word.isalpha() and word.removesuffix("s") in tokens)
 
 
 def features(question: str, judged: Sequence[Judged]) -> list[float]:
-    """Return coverage, cosine, joint best, margin, missing detail, and whether meaning was compared."""
-    if not judged:
-        return [0.0] * 5
-    best = judged[0]
-    cosine = best.cosine if best.cosine is not None else 0.0
-    top = max(one.coverage for one in judged)
-    return [
-        best.coverage, cosine, top, float(bool(missing_detail(question, judged))), float(best.cosine is None),
-    ]  # fmt: skip
+    """Return of the best: coverage, passage coverage, cosine, kind of value missing, share of details missing."""
+    best, wanted = judged[0], details(question)
+    missing = len(missing_details(question, judged[:1])) / max(len(wanted), 1)
+    return [best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), missing]
 
 
-# Intercept and one weight a feature; placeholders until the calibration has run would be a guess.
-WEIGHTS = (-3.2, 5.0, 5.0, 0.0, -3.0, 1.6)
+# Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, and by words alone.
+COMPARED = (-3.09, 1.61, 1.82, 3.15, -1.40, -0.84)
+BY_WORDS = (-2.70, 3.73, 4.15, 0.00, -1.68, -2.12)
 
 
 def confidence(question: str, judged: Sequence[Judged]) -> float:
     """Return the estimated probability, 0-1, that the best statement answers the question."""
+    if not judged:
+        return 0.0
+    weights = BY_WORDS if judged[0].cosine is None else COMPARED
     values = features(question, judged)
-    total = WEIGHTS[0] + sum(weight * value for weight, value in zip(WEIGHTS[1:], values, strict=True))
-    return 1 / (1 + math.exp(-total)) if judged else 0.0
+    total = weights[0] + sum(weight * value for weight, value in zip(weights[1:], values, strict=True))
+    return 1 / (1 + math.exp(-total))

@@ -19,7 +19,10 @@ _cell = re.compile(r"(?<!\\)\|")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """Characters `start` to `end` of a hit's chunk; `quote` as shown, `reading` as compared, `above` its context."""
+    """Characters `start` to `end` of a hit's chunk; `quote` as shown, `reading` as compared, `above` its context.
+
+    `cells` are a table row's (column, start, end) inside the quote.
+    """
 
     hit: Hit
     rank: int
@@ -29,6 +32,7 @@ class Statement:
     reading: str
     above: str
     row: bool = False
+    cells: tuple[tuple[str, int, int], ...] = ()
 
 
 def statements(hits: Sequence[Hit]) -> list[Statement]:
@@ -40,14 +44,20 @@ def statements(hits: Sequence[Hit]) -> list[Statement]:
 
 
 def _sentences(hit: Hit, rank: int) -> list[Statement]:
+    """Return the sentences; a heading inside the chunk is none, it stands above those that follow it."""
     text, above = hit.chunk.text, headline(hit.chunk)
     found = []
-    for start, end in sentences(text) or [(0, len(text))]:
-        quote = squeeze(text[start:end])
-        if len(quote) >= SHORTEST:
-            found.append(
-                Statement(hit=hit, rank=rank, start=start, end=end, quote=quote, reading=quote, above=above)
-            )
+    at = 0
+    for head, tail in [*hit.chunk.meta.get("headings", ()), (len(text), len(text))]:
+        for start, end in sentences(text[at:head]):
+            quote = squeeze(text[at + start : at + end])
+            if len(quote) >= SHORTEST:
+                found.append(
+                    Statement(
+                        hit=hit, rank=rank, start=at + start, end=at + end, quote=quote, reading=quote, above=above
+                    )
+                )  # fmt: skip
+        above, at = f"{headline(hit.chunk)} {text[head:tail]}", tail
     return found
 
 
@@ -65,22 +75,22 @@ def _rows(hit: Hit, rank: int) -> list[Statement]:
         end = start + len(line)
         values = cells(line)
         if line.strip() and not _rule.match(line) and values != columns:
-            named = [
-                f"{column} {value}" if column and column != value else value
-                for column, value in zip([*columns, *[""] * len(values)], values, strict=False)
-                if value
-            ]
+            held = [(c, v) for c, v in zip([*columns, *[""] * len(values)], values, strict=False) if v]
+            quote = " | ".join(value for _, value in held)
+            named = [f"{column} {value}" if column not in ("", value) else value for column, value in held]
             found.append(
                 Statement(
-                    hit=hit,
-                    rank=rank,
-                    start=start,
-                    end=end,
-                    quote=" | ".join(v for v in values if v),
-                    reading="; ".join(named),
-                    above=above,
-                    row=True,
+                    hit=hit, rank=rank, start=start, end=end, quote=quote, reading="; ".join(named), above=above,
+                    row=True, cells=_placed(held),
                 )
-            )
+            )  # fmt: skip
         start = end + 1
     return found
+
+
+def _placed(held: Sequence[tuple[str, str]]) -> tuple[tuple[str, int, int], ...]:
+    places, start = [], 0
+    for column, value in held:
+        places.append((column, start, start + len(value)))
+        start += len(value) + len(" | ")
+    return tuple(places)

@@ -35,6 +35,12 @@ class _Draft:
         for piece in pieces:
             self.pieces.append(Piece(start=start + piece.start, end=start + piece.end, place=piece.place))
 
+    def head(self, heading: Element) -> None:
+        """Append a heading; `meta["headings"]` keeps where each stands, for it says nothing by itself."""
+        self.add(heading.text, heading.pieces)
+        start = len(self.text) - len(heading.text)
+        self.meta.setdefault("headings", []).append([start, len(self.text)])
+
 
 class Structured:
     """`tokens` is the most a chunk may hold, headings above it not counted."""
@@ -42,7 +48,7 @@ class Structured:
     def __init__(self, tokens: int = 160) -> None:
         assert tokens >= SMALL, tokens
         self.tokens = tokens
-        self.name = f"structured-1:{tokens}"
+        self.name = f"structured-2:{tokens}"
 
     def __call__(self, document: Document, elements: Sequence[Element]) -> list[Chunk]:
         """Return the chunks in order; the same elements give the same ids."""
@@ -95,7 +101,7 @@ class Structured:
     def _headed(self, draft: _Draft | None, heading: Element, path: Sequence[tuple[int, str]]) -> _Draft:
         """Keep a heading that stands alone findable as text."""
         draft = draft or _Draft(tuple(text for _, text in path[:-1]))
-        draft.add(heading.text, heading.pieces)
+        draft.head(heading)
         return draft
 
     def _grown(
@@ -113,7 +119,7 @@ class Structured:
             elif draft.path != here:
                 # Two short sections share a chunk: the second's heading stands in the text.
                 if heading is not None:
-                    draft.add(heading.text, heading.pieces)
+                    draft.head(heading)
                 else:
                     done, draft = draft, None
         if draft is None:

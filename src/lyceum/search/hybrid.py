@@ -8,7 +8,7 @@ against reciprocal rank fusion and min-max scaling in docs/decisions/fusion.md.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import fsum, sqrt
 
 from lyceum.core.protocols import Ledger, View
@@ -58,7 +58,8 @@ class Hybrid:
             )
             for number in lists[1] if sparse else ():
                 lists[0].setdefault(number, 0.0)  # no term in common is a true score of zero
-            ranked = fuse(standardise(sparse, lists[0]), standardise(dense, lists[1]), self.weight)
+            lexical = standardise(sparse, lists[0], depth if sparse else 0)
+            ranked = fuse(lexical, standardise(dense, lists[1]), self.weight)
             facts["candidates"] = len(ranked)
         ranks = [{number: rank for rank, (number, _) in enumerate(part, 1)} for part in (sparse, dense)]
 
@@ -82,11 +83,17 @@ class Hybrid:
         return scores
 
 
-def standardise(top: Sequence[tuple[int, float]], scores: dict[int, float]) -> dict[int, float]:
-    """Return z-scores by mean and deviation of the view's own top list; all zero when it has no spread."""
-    count = max(len(top), 1)
-    mean = fsum(score for _, score in top) / count
-    spread = sqrt(fsum((score - mean) ** 2 for _, score in top) / count)
+def standardise(
+    top: Sequence[tuple[int, float]], scores: Mapping[int, float], size: int = 0
+) -> dict[int, float]:
+    """Return z-scores by mean and deviation of the view's own top list; all zero when it has no spread.
+
+    A list that ends before `size` is filled with zeros, the true score of what shares no term with the question:
+    otherwise a single match would be its own mean and count for nothing.
+    """
+    values = [score for _, score in top] + [0.0] * (size - len(top))
+    mean = fsum(values) / max(len(values), 1)
+    spread = sqrt(fsum((value - mean) ** 2 for value in values) / max(len(values), 1))
     return {number: (score - mean) / spread if spread > 1e-9 else 0.0 for number, score in scores.items()}
 
 

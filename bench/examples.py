@@ -1,0 +1,175 @@
+"""The example questions through the shipped answerer without a language model: right, refused, quoted truly.
+
+Figures are of the test half (a question's half is a bit of the SHA-256 of its id); constants were chosen on
+the other. A question that has an answer is right when the answer is no refusal and each of its required parts
+stands in the answer's text in one of its spellings (case, white space and thousands separators aside, not as
+part of a longer word or number); a question about the current edition of a text also needs it in the first
+line. A question without an answer is right when it is refused. A quote counts as found when its words stand,
+in order, in the text of the cited page, sheet row or file as another reader than Lyceum's extracts it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import common
+import docx
+import lxml.html
+import openpyxl
+import pypdfium2
+from charset_normalizer import from_bytes
+from common import ROOT, Figure
+
+from lyceum.app import session, settings
+from lyceum.core.types import Answer, Citation, Query
+from lyceum.ingest.pipeline import jobs
+
+EXAMPLES = ROOT / "examples"
+_space = re.compile(r"[\s\u3000|\\]+")
+_group = re.compile(r"(?<=\d),(?=\d{3})")
+
+
+def questions(folder: Path = EXAMPLES) -> list[dict[str, Any]]:
+    """Return the questions, each with its half."""
+    rows = [
+        json.loads(line) for line in (folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    return [
+        {**row, "half": ("dev", "test")[hashlib.sha256(row["id"].encode()).digest()[0] & 1]} for row in rows
+    ]
+
+
+def plain(text: str) -> str:
+    """Return text as it is compared: lower case, no white space at all next to CJK, one blank elsewhere."""
+    text = _group.sub("", text.lower()).replace("\u3000", " ")
+    return re.sub(r"(?<=[^\x00-\x7f]) | (?=[^\x00-\x7f])", "", " ".join(text.split()))
+
+
+def holds(text: str, wanted: str) -> bool:
+    """Say whether the text holds the wanted words, not as part of a longer word or number."""
+    inner = re.escape(plain(wanted).strip(" .,;:。，"))
+    left = r"(?<![a-z0-9.])" if re.match(r"[a-z0-9]", plain(wanted)) else ""
+    right = r"(?![a-z0-9]|\.\d)" if re.search(r"[a-z0-9]$", plain(wanted)) else ""
+    return re.search(left + inner + right, plain(text)) is not None
+
+
+def right(row: dict[str, Any], found: Answer) -> bool:
+    """Say whether an answer is right by the rule above."""
+    if "unanswerable" in row["tags"]:
+        return found.abstained
+    text = found.text.split("\n")[0] if "version" in row["tags"] else found.text
+    return not found.abstained and all(any(holds(text, one) for one in part) for part in row["answers"])
+
+
+@lru_cache(maxsize=64)
+def pages(path: Path) -> tuple[tuple[tuple[int | None, str | None, int | None], str], ...]:
+    """Return ((page, sheet, row), text) of a file, read without Lyceum."""
+    return tuple((place, _space.sub("", text)) for place, text in _read(path))
+
+
+def _read(path: Path) -> Iterator[tuple[tuple[int | None, str | None, int | None], str]]:
+    ending = path.suffix
+    if ending == ".pdf":
+        pdf = pypdfium2.PdfDocument(path)
+        for number, page in enumerate(pdf, start=1):
+            # A hyphen at a line's end that joins two halves of a word is no part of it.
+            yield (number, None, None), page.get_textpage().get_text_bounded().replace("\ufffe", "")
+        pdf.close()
+    elif ending == ".xlsx":
+        for sheet in openpyxl.load_workbook(path, data_only=True):
+            for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
+                yield (None, sheet.title, number), "".join(str(cell) for cell in row if cell is not None)
+    elif ending == ".docx":
+        body = docx.Document(str(path)).element.body
+        yield (None, None, None), "".join(node.text or "" for node in body.iter() if node.tag.endswith("}t"))
+    elif ending == ".html":
+        yield (None, None, None), lxml.html.fromstring(path.read_bytes().decode()).text_content()
+    elif ending == ".csv":
+        for number, row in enumerate(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))), start=1):
+            yield (None, None, number), "".join(row)
+    else:
+        yield (None, None, None), str(from_bytes(path.read_bytes(), cp_isolation=["utf_8", "gb18030"]).best())
+
+
+def quoted(cited: Citation) -> bool:
+    """Say whether a quote stands on the page, sheet row or in the file that its citation names."""
+    quote = _space.sub("", cited.quote)
+    for (page, sheet, row), text in pages(Path(cited.source)):
+        placed = page is None or page == cited.place.page
+        placed &= sheet is None or (sheet, row) == (cited.place.sheet, cited.place.row)
+        placed &= sheet is not None or row is None or row == cited.place.row
+        if placed and quote in text:
+            return True
+    return False
+
+
+async def answered(rows: list[dict[str, Any]]) -> list[Answer]:
+    """Answer every question over a fresh home of the example documents."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with session.opened(settings.load(folder, {})) as platform:
+            await platform.ingest(jobs([EXAMPLES / "documents"]))
+            return [await session.ask(platform, Query(text=row["question"])) for row in rows]
+
+
+def share(name: str, good: list[bool], target: float | None = None) -> Figure:
+    """Print a share with its 95 % interval and return it."""
+    value = sum(good) / max(len(good), 1)
+    low, high = common.wilson(sum(good), len(good))
+    print(f"  {name:28} {sum(good):3} of {len(good):3}  {value:.3f} [{low:.3f}, {high:.3f}]")
+    return Figure(name, value, f">= {target}" if target else "", target is None or value >= target)
+
+
+async def main() -> None:
+    options = common.arguments(__doc__, half="dev or test (test)", wrong="print what went wrong (any value)")
+    half = options.half or "test"
+    rows = [row for row in questions() if row["half"] == half]
+    found = await answered(rows)
+    good = [right(row, one) for row, one in zip(rows, found, strict=True)]
+    if options.wrong:
+        for row, one, fine in zip(rows, found, good, strict=True):
+            if not fine:
+                print(
+                    f"{row['id']} {row['question']} {row['answers']} {[g.get('document') for g in row['gold']]}"
+                )
+                print(f"    {one.confidence:.2f} {one.text or one.reason}")
+    print(f"{half} half, {len(rows)} questions, one threshold, no language model")
+
+    def tagged(tag: str, without: str = "") -> list[bool]:
+        return [
+            fine
+            for row, fine in zip(rows, good, strict=True)
+            if tag in row["tags"] and without not in [*row["tags"]]
+        ]
+
+    for tag in ("lookup", "table", "two-documents", "version", "Chinese", "cross-lingual"):
+        share(tag, tagged(tag, "unanswerable"))
+    english = [
+        f for row, f in zip(rows, good, strict=True) if not {"Chinese", "unanswerable"} & {*row["tags"]}
+    ]
+    share("English", english)
+    cited = [one for answer in found for one in answer.citations]
+    figures = [
+        share("right", good, 0.8),
+        share(
+            "answerable", [f for row, f in zip(rows, good, strict=True) if "unanswerable" not in row["tags"]]
+        ),
+        share("off_topic_refused", tagged("off-topic"), 0.95),
+        share("near_miss_refused", tagged("near-miss")),
+        share("quotes_found", [quoted(one) for one in cited], 1.0),
+    ]
+    if half != "test":
+        options.no_save = True
+    common.finish("examples", figures, options)
+
+
+if __name__ == "__main__":
+    common.run(main)

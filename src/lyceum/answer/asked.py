@@ -1,0 +1,130 @@
+"""What a question asks for: its parts, the kind of value that would answer it, and whether a text holds one. Pure.
+
+Rules, not a model: they move a statement up or down, they never decide alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+_month = (
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December|"
+    r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
+)
+DATE = re.compile(
+    rf"\d{{4}}\s?年(?:\s?\d{{1,2}}\s?月(?:\s?\d{{1,2}}\s?日)?)?|\d{{1,2}}\s?月(?:\s?\d{{1,2}}\s?日)|"
+    rf"\d{{4}}-\d{{2}}-\d{{2}}|\d{{1,2}}\s{_month}(?:\s\d{{4}})?|{_month}\s\d{{1,2}}(?:,?\s\d{{4}})?|"
+    rf"{_month}\s\d{{4}}|\b(?:19|20)\d{{2}}\b"
+)
+_written = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|ninety"  # noqa: E501
+_figure = rf"(?:\d[\d,.]*|\b(?:{_written}|half an?|an?)\b|[一二三四五六七八九十百千两半])"
+_moment = (
+    r"\d{1,2}[:：]\d{2}|\d{1,2}\s?点|o'clock|\b(?:a\.m\.|p\.m\.|noon|midnight)|[周星期]+[一二三四五六日天]|每月|每年|"
+    r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|"
+    r"\b(?:immediately|at once|every|daily|weekly|monthly|quarterly)\b"
+)
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.I)
+
+
+# Kind of value: words of a question that ask for it, and what a statement with such a value looks like. The
+# first kind whose words stand in the question counts.
+KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
+    "phone": (
+        _regex(r"\b(?:phone|telephone|hotline|extension|dial)\b|电话|分机|手机号|热线"),
+        _regex(r"\d[\d\s-]{6,}|\bext(?:ension|\.)?\s*\d|分机\s*\d|\b\d{3,5}\b"),
+    ),
+    "weight": (
+        _regex(r"\b(?:how heavy|weighs?|weight)\b|多重|重量|多少(?:公斤|千克|克|吨)"),
+        _regex(rf"{_figure}\s?(?:kg|g|t|tonnes?|kilos?|grams?|公斤|千克|克|吨|斤)\b|weight|重量"),
+    ),
+    "temperature": (
+        _regex(r"\bhow (?:cold|hot|warm)\b|\b(?:what|which|the|highest|lowest|maximum|minimum) temperature"
+               r"(?= (?:is|was|must|should|of|in|at|for|does|do|can|may)\b)|多少(?:摄氏)?度|温度(?:是|为|要|应|不)"),
+        _regex(rf"{_figure}\s?(?:°|℃|degrees?|摄氏度|度)|temperature|温度"),
+    ),
+    "distance": (
+        _regex(r"\bhow (?:far|tall|wide|deep)\b|\bdistance\b|多远|多高|多宽|多深|多少(?:米|公里|厘米|毫米)"),
+        _regex(rf"{_figure}\s?(?:km|m|cm|mm|metres?|meters?|kilomet\w+|公里|千米|米|厘米|毫米)"),
+    ),
+    "share": (
+        _regex(r"\b(?:percent(?:age)?|what share|what proportion)\b|百分之|百分比|比例|几成"),
+        _regex(r"%|per ?cent|百分之|成\b|share|proportion|比例"),
+    ),
+    "money": (
+        _regex(r"\bhow much\b.*\b(?:cost|pay|paid|price|spend|spent|charge|reimburse|money|claim|worth|earn|invest)|"
+               r"\b(?:what|which)\b.*\b(?:cost|price|fee|salary|budget|fine|amount|turnover|revenue)s?\b|"
+               r"多少钱|多少元|多少费用|价格|单价|什么价|几块钱|几元"),
+        _regex(r"(?:[$€£¥]|\b(?:EUR|USD|CNY|RMB|GBP|NOK)\b\W?)\s?\d|"
+               r"\d[\d,.]*\s?(?:thousand|million|billion|万|亿|k)?\s?(?:元|美元|欧元|euros?|dollars?|yuan|EUR|USD|CNY)|free\b|免费"),
+    ),
+    "date": (
+        _regex(r"^when\b|[,;] ?when\b|\bwhen (?:do|does|did|is|are|was|were|will|must|should|can|may|has|have|had)\b|"
+               r"\b(?:what|which) (?:date|day|year|month|time)\b|\b(?:by|since|until) when\b|"
+               r"何时|什么时候|什么时间|哪天|哪一天|哪年|哪一年|几月|几号(?![窗楼门线厂机库月])|什么日期|几点"),
+        _regex(rf"{DATE.pattern}|{_moment}|{_figure}[\s-]?(?:\w+ )?(?:days?|weeks?|months?|天|日|周|个月)"),
+    ),
+    "duration": (
+        _regex(r"\bhow (?:long|soon|quickly|fast|often|old)\b|\b(?:what|which) (?:period|deadline|notice|interval)\b|"
+               r"多久|多长时间|时长|期限|几(?:个)?(?:天|月|年|小时|分钟|周)|多少(?:个)?(?:天|月|年|小时|分钟|周|工作日)"),
+        _regex(rf"{_figure}[\s-]?(?:\w+[\s-])?(?:seconds?|minutes?|hours?|days?|weeks?|months?|quarters?|years?)\b|{_moment}|"
+               r"[\d一二三四五六七八九十百两半]\s?个?半?(?:秒|分钟|小时|工作日|天|日|周|月|年|班)|\b(?:once|twice|per|immediately)\b|每"),
+    ),
+    "number": (
+        _regex(r"\bhow (?:many|much|big|large|late)\b|\bwhat (?:number|quantity|size|capacity)\b|"
+               r"多少|几[个台人次件名种项位只辆家份步条层]|多大"),
+        _regex(rf"{_figure}|\b(?:hundred|thousand|million|none|no)\b"),
+    ),
+    "name": (
+        _regex(r"\bwho(?:m|se)?\b|\bwhich (?:person|company|firm|supplier|customer|hotel|insurer)\b"),
+        re.compile(r"[A-Z][a-z]|[\u4e00-\u9fff]"),
+    ),
+}  # fmt: skip
+NUMERIC = frozenset(KINDS) - {"date", "name", ""}
+
+# What a question is particular about: codes and numbers, acronyms, names (also Latin ones in Chinese text).
+_detail = re.compile(r"(?<![A-Za-z0-9])(?:(?=[A-Za-z-]*\d)[A-Za-z0-9]+(?:[-.][A-Za-z0-9]+)*|[A-Z][A-Za-z]+)")
+_join = re.compile(
+    r",?\s+and\s+(?=(?:what|how|who|whom|whose|when|where|which|why|is|are|does|do|did|can)\b)|[?;]\s+(?=\w)",
+    re.I,
+)
+_join_zh = re.compile(r"[？?；;，,](?=[^？?；;，,]{3,})")
+_back = re.compile(
+    r"\b(?:he|she|him|her|his|hers|its?|they|them|their|this|that|these|those|one|there)\b|"
+    r"[他她它]|这[个位些家台件项种]?|该|此|其|那[个位家]",
+    re.I,
+)
+_asks_zh = re.compile(r"什么|哪|谁|多少|几|多久|多长|多大|多高|怎么|如何|为何|吗|何时|是否")
+
+
+def kind(question: str) -> str:
+    """Return the kind of value that is asked for, by the question's own words; "" when they do not tell."""
+    return next((name for name, (asks, _) in KINDS.items() if asks.search(question)), "")
+
+
+def mismatch(wanted: str, text: str) -> bool:
+    """Say that a text holds no value of the kind that is asked for."""
+    return wanted in KINDS and KINDS[wanted][1].search(text) is None
+
+
+def details(text: str) -> list[str]:
+    """Return codes, numbers, acronyms and names of a text; its first word is capitalised anyway."""
+    found = [(match.start(), match.group()) for match in _detail.finditer(text)]
+    return [word for start, word in found if start or not word.isalpha() or word.isupper()]
+
+
+def parts(question: str) -> list[str]:
+    """Return a question that asks two things as its two questions, any other as itself."""
+    found = [part.strip() for part in _join.split(question) if part.strip()]
+    if len(found) == 1:
+        found = [part.strip() for part in _join_zh.split(question) if part.strip()]
+        if not all(_asks_zh.search(part) for part in found):
+            return [question]
+    return found if len(found) == 2 else [question]
+
+
+def refers_back(question: str) -> bool:
+    """Say whether a question speaks of something that was named before it."""
+    return _back.search(question) is not None
