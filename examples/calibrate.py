@@ -27,7 +27,6 @@ import examples as bench  # noqa: E402
 import retrieval  # noqa: E402
 
 from lyceum.answer import refuse  # noqa: E402
-from lyceum.answer.current import current  # noqa: E402
 from lyceum.answer.extractive import Extractive, chosen  # noqa: E402
 from lyceum.app import session, settings  # noqa: E402
 from lyceum.core.types import Query  # noqa: E402
@@ -43,9 +42,8 @@ async def rows_of(
     """Ask questions, each with what says whether a text answers it, and return their features."""
     found: list[Row] = []
     for question, good in asked:
-        query = Query(text=question, top_k=answerer.hits)
-        hits = current(question, await answerer.retriever(query))
-        if judged := await answerer.evidence(query, hits):
+        _, judged = await answerer.judged(Query(text=question))
+        if judged:
             text = "\n".join(one.statement.quote for one in chosen(judged))
             found.append((group, judged[0].cosine is not None, refuse.features(question, judged), good(text)))
     return found

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
     "retriever": {"kind": "search.hybrid"},
+    "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
     "chat": {"kind": "none"},
     "answerer": {"kind": "answer.extractive"},
@@ -97,7 +98,7 @@ def build(
         tables["retriever"] = {"kind": "search.lexical"}
     parts["library"] = store
     chat = parts["chat"] = part("chat")
-    for name in ("evidence", "retriever", "answerer", "reader", "splitter", "spans"):
+    for name in ("synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
         part(name)
     from lyceum.ingest.pipeline import Ingest
 

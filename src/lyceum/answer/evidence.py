@@ -22,13 +22,15 @@ import numpy.typing as npt
 from lyceum.answer.asked import details, kind, mismatch
 from lyceum.answer.statements import Statement, statements
 from lyceum.answer.values import value
-from lyceum.core.protocols import Analyzer, Embedder
+from lyceum.core.protocols import Analyzer, Embedder, Synonyms
 from lyceum.core.text import has_cjk, language
 from lyceum.core.types import Hit, Query
 
+LONGEST = 600  # characters of a question with its other words
 ENCODED = 64  # statements that are compared by meaning; chosen by coverage and rank
 ABOVE = 0.8  # what a word in the title or heading counts, compared with one in the statement itself
 WORDS, KIND, RANKED = 0.4, 0.25, 0.05
+SAME = 0.7  # what a word counts that stands there under another name
 UNDER = 0.9  # what a cosine counts that a statement has only together with its headings
 
 # Words that ask but name nothing; they are not looked for in a statement.
@@ -62,17 +64,17 @@ class Judged:
 class Evidence:
     """Judges hits; without an embedder by words alone."""
 
-    def __init__(self, analyzer: Analyzer, embedder: Embedder | None = None) -> None:
-        self.analyzer, self.embedder = analyzer, embedder
+    def __init__(
+        self, analyzer: Analyzer, embedder: Embedder | None = None, synonyms: Synonyms | None = None
+    ) -> None:
+        self.analyzer, self.embedder, self.synonyms = analyzer, embedder, synonyms
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Judged]:
         """Return the statements of the hits, best first."""
         found = statements(hits)
         wanted = kind(query.text)
         best = max((hit.score for hit in hits), default=0.0)
-        covered = _coverages(self.asked(query.text), self.analyzer, found)
-        if letters := _letters(query.text):
-            covered = (covered + _coverages(letters, _letters, found)) / 2
+        covered = self._covered(query.text, found)
         cosines = await self._cosines(query.text, found, covered[:, 0])
         judged = []
         for statement, (coverage, passage), cosine in zip(found, covered.tolist(), cosines, strict=True):
@@ -90,6 +92,11 @@ class Evidence:
         """Return where the short answer stands in a statement's quote, None when it cannot be told."""
         return value(question, kind(question), statement, self.analyzer)
 
+    def wider(self, question: str) -> str:
+        """Return the question with other words for what it names; empty when none is known."""
+        others = [word for _, words in (self.synonyms(question) if self.synonyms else ()) for word in words]
+        return " ".join([question, *others])[:LONGEST] if others else ""
+
     def news(self, question: str, statement: Statement) -> str:
         """Return the terms and codes of a statement that the question did not hold, plain numbers aside."""
         held = set(self.analyzer(question))
@@ -102,6 +109,18 @@ class Evidence:
         words = self.analyzer(question)
         asking = {term for word in ASKING for term in self.analyzer(word)} | ASKING
         return [word for word in words if word not in asking] or words
+
+    def _covered(self, question: str, found: Sequence[Statement]) -> npt.NDArray[np.float64]:
+        """Return the shares (statements x 2) of the question's words in each statement and in its passage."""
+        words = [(set(self.analyzer(one.reading)), set(self.analyzer(one.above))) for one in found]
+        known: list[tuple[str, tuple[frozenset[str], ...]]] = []
+        for phrase, others in self.synonyms(question) if self.synonyms else ():
+            known.append((phrase, tuple(frozenset(self.analyzer(other)) for other in others)))
+        covered = _coverages(self.asked(question), words, found, self.analyzer, known, words)
+        if letters := _letters(question):
+            held = [(set(_letters(one.reading)), set(_letters(one.above))) for one in found]
+            covered = (covered + _coverages(letters, held, found, _letters, known, words)) / 2
+        return covered
 
     async def _cosines(
         self, question: str, found: Sequence[Statement], coverages: npt.NDArray[np.float64]
@@ -125,23 +144,36 @@ class Evidence:
         return (language(text) if has_cjk(text) else "en") in self.embedder.languages
 
 
+Terms = Sequence[tuple[set[str], set[str]]]  # of each statement and of what stands above it
+
+
 def _coverages(
-    wanted: Sequence[str], read: Callable[[str], Collection[str]], found: Sequence[Statement]
-) -> npt.NDArray[np.float64]:
-    """Return for every statement the idf-weighted shares of the wanted terms in it (or above it), in its passage."""
-    bodies = [frozenset(read(one.reading)) for one in found]
-    above = [frozenset(read(one.above)) for one in found]
-    passages: dict[int, frozenset[str]] = {}
-    for one, body, heading in zip(found, bodies, above, strict=True):
-        passages[one.rank] = passages.get(one.rank, frozenset()) | body | heading
-    seen = Counter(term for terms in bodies for term in terms)
+    wanted: Sequence[str], held: Terms, found: Sequence[Statement], read: Callable[[str], Collection[str]],
+    known: Sequence[tuple[str, tuple[frozenset[str], ...]]], words: Terms,
+) -> npt.NDArray[np.float64]:  # fmt: skip
+    """Return for every statement the idf-weighted shares of the wanted terms in it (or above it), in its passage.
+
+    A term that stands there by another word for its phrase (`known`) counts SAME; words are looked up in `words`.
+    """
+    seen = Counter(term for body, _ in held for term in body)
     weights = {term: math.log(1 + (len(found) + 1) / (seen[term] + 0.5)) for term in dict.fromkeys(wanted)}
     total = sum(weights.values()) or 1.0
+    phrases = [(weights.keys() & set(read(phrase)), others) for phrase, others in known]
     shares = np.zeros((len(found), 2))
-    for row, (one, body, heading) in enumerate(zip(found, bodies, above, strict=True)):
-        for term, weight in weights.items():
-            shares[row, 0] += weight * (1.0 if term in body else ABOVE if term in heading else 0.0)
-            shares[row, 1] += weight * (term in passages[one.rank])
+    best: dict[int, dict[str, float]] = {}
+    for row, (one, (body, above)) in enumerate(zip(found, held, strict=True)):
+        counts = {term: 1.0 if term in body else ABOVE if term in above else 0.0 for term in weights}
+        every = words[row][0] | words[row][1]
+        for terms, others in phrases:
+            if any(counts[term] < SAME for term in terms) and any(other <= every for other in others):
+                counts.update((term, max(counts[term], SAME)) for term in terms)
+        shares[row, 0] = sum(weight * counts[term] for term, weight in weights.items())
+        passage = best.setdefault(one.rank, dict.fromkeys(weights, 0.0))
+        passage.update(
+            (term, max(passage[term], 1.0 if counts[term] > SAME else counts[term])) for term in weights
+        )
+    for row, one in enumerate(found):
+        shares[row, 1] = sum(weight * best[one.rank][term] for term, weight in weights.items())
     return shares / total
 
 

@@ -58,7 +58,7 @@ class Extractive:
         yield answer
 
     async def _single(self, query: Query) -> _Part:
-        hits, judged = await self._judged(query)
+        hits, judged = await self.judged(query)
         sure = refuse.confidence(query.text, judged)
         if sure < self.threshold:
             return _Part(hits, [], sure, refuse.explained(query.text, judged))
@@ -78,8 +78,8 @@ class Extractive:
         for text in asked:
             known = self.evidence.news(query.text, best[0].statement) if best and refers_back(text) else ""
             context = replace(query, text=f"{text} {known}" if known else query.text)
-            hits, around = await self._judged(context)
-            more, own = await self._judged(replace(query, text=text), [*hits, *found])
+            hits, around = await self.judged(context)
+            more, own = await self.judged(replace(query, text=text), [*hits, *found])
             found = more
             scores = {_key(one): one.score for one in around}
             ranked = sorted(own, key=lambda one: -(one.score + scores.get(_key(one), 0.0)))
@@ -93,9 +93,11 @@ class Extractive:
                 enough = self.threshold / 2
         return _Part(found, best, sure, reasons[0] if reasons else "")
 
-    async def _judged(self, query: Query, known: Sequence[Hit] = ()) -> tuple[list[Hit], list[Judged]]:
+    async def judged(self, query: Query, known: Sequence[Hit] = ()) -> tuple[list[Hit], list[Judged]]:
         """Return the hits of a question, with those known already, and their statements, best first."""
         found = await self.retriever(replace(query, top_k=max(query.top_k, self.hits)))
+        if wider := self.evidence.wider(query.text):
+            known = [*known, *await self.retriever(replace(query, text=wider, top_k=self.hits // 2))]
         seen = {hit.chunk.id for hit in found}
         found += {hit.chunk.id: hit for hit in known if hit.chunk.id not in seen}.values()
         with span("answer.judge", hits=len(found)):

@@ -30,6 +30,12 @@ class Analyzer(Protocol):
     def __call__(self, text: str) -> list[str]: ...
 
 
+class Synonyms(Protocol):
+    """Text to the phrases it holds, each with other words for it, in any language."""
+
+    def __call__(self, text: str) -> Sequence[tuple[str, tuple[str, ...]]]: ...
+
+
 class Embedder(Protocol):
     """Texts to unit vectors; row i of the float32 array (texts x `dimension`) belongs to text i."""
 

@@ -4,4 +4,5 @@ MAKERS = {
     "analyzer": "lyceum.search.analyzer:Standard",
     "lexical": "lyceum.search.single:Single",
     "hybrid": "lyceum.search.hybrid:Hybrid",
+    "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }
