@@ -23,7 +23,7 @@ demo: setup  ## read the example documents and answer questions about them
 
 test: setup  ## run every test and print the coverage
 	rm -f .coverage .coverage.*
-	$(RUN)/coverage run -m pytest
+	$(RUN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(RUN)/coverage combine --quiet
 	$(RUN)/coverage report --skip-covered --fail-under=85
 

@@ -29,10 +29,11 @@ import retrieval  # noqa: E402
 from lyceum.answer import refuse  # noqa: E402
 from lyceum.answer.extractive import Extractive, chosen  # noqa: E402
 from lyceum.app import session, settings  # noqa: E402
+from lyceum.core.text import language  # noqa: E402
 from lyceum.core.types import Query  # noqa: E402
 from lyceum.ingest.pipeline import jobs  # noqa: E402
 
-Row = tuple[str, bool, list[float], bool]  # group, compared by cosine, features, right
+Row = tuple[str, str, list[float], bool]  # group, weights, features, right
 WEIGHT = {"examples": 2.0, "unanswerable": 0.15}
 
 
@@ -45,7 +46,7 @@ async def rows_of(
         _, judged = await answerer.judged(Query(text=question))
         if judged:
             text = "\n".join(one.statement.quote for one in chosen(judged))
-            found.append((group, judged[0].cosine is not None, refuse.features(question, judged), good(text)))
+            found.append((group, refuse.manner(judged[0]), refuse.features(question, judged), good(text)))
     return found
 
 
@@ -66,23 +67,30 @@ def of_example(row: dict[str, Any]) -> Callable[[str], bool]:
     return lambda text: bool(parts) and all(any(bench.holds(text, one) for one in part) for part in parts)
 
 
-async def harvest() -> list[Row]:
+async def harvest(encoder: bool = True) -> list[Row]:
+    """Ask everything; without the encoder only what it would have understood."""
     found: list[Row] = []
     folder = Path(os.environ.get("LYCEUM_SHARED", str(ROOT.parent / "shared")))
+    environment = {} if encoder else {"LYCEUM_ENCODER__KIND": "none"}
+    languages = {"en", "zh"} if encoder else {"en"}
     with tempfile.TemporaryDirectory() as home:
-        async with session.opened(settings.load(home, {})) as platform:
+        async with session.opened(settings.load(home, environment)) as platform:
             await platform.ingest(jobs([bench.EXAMPLES / "documents"]))
             answerer: Any = platform.answerer
-            own = [(row["question"], of_example(row)) for row in bench.questions() if row["half"] == "dev"]
+            own = [
+                (row["question"], of_example(row)) for row in bench.questions()
+                if row["half"] == "dev" and language(row["question"]) in languages
+            ]  # fmt: skip
             found += await rows_of(answerer, "examples", own)
             if not (folder / "data").is_dir():
                 return found
             squad, cmrc = dev(folder, "squad_v2_abstain_en"), dev(folder, "cmrc2018_zh")
-            other = [row["text"] for row in (*squad[-150:], *cmrc[-150:])]
+            other = [row["text"] for row in (*squad[-150:], *(cmrc[-150:] if encoder else ()))]
             found += await rows_of(answerer, "off-topic", [(text, lambda _: False) for text in other])
-    for name, rows, count in (("squad_v2_abstain_en", squad, 500), ("cmrc2018_zh", cmrc, 300)):
+    sets = [("squad_v2_abstain_en", squad, 500 if encoder else 250)]
+    for name, rows, count in [*sets, ("cmrc2018_zh", cmrc, 300)] if encoder else sets:
         with tempfile.TemporaryDirectory() as home:
-            async with session.opened(settings.load(home, {})) as platform:
+            async with session.opened(settings.load(home, environment)) as platform:
                 made = [
                     retrieval.split(row, platform.splitter) for row in common.dataset(folder, name).corpus
                 ]
@@ -111,11 +119,11 @@ def fit(rows: list[Row], ridge: float = 1.0) -> np.ndarray[Any, np.dtype[np.floa
 
 
 def main() -> None:
-    rows = asyncio.run(harvest())
-    for name, compared in (("COMPARED", True), ("BY_WORDS", False)):
-        some = [row for row in rows if row[1] == compared]
+    rows = asyncio.run(harvest()) + asyncio.run(harvest(encoder=False))
+    for name in refuse.WEIGHTS:
+        some = [row for row in rows if row[1] == name]
         beta = fit(some)
-        print(f"{name} = ({', '.join(f'{value:.2f}' for value in beta)})")
+        print(f'    "{name}": ({", ".join(f"{value:.2f}" for value in beta)}),')
         for group in dict.fromkeys(group for group, *_ in some):
             own = [row for row in some if row[0] == group]
             p = 1 / (1 + np.exp(-np.array([[1.0, *features] for _, _, features, _ in own]) @ beta))

@@ -76,9 +76,10 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
             ("li", font, 10, 1),
         )
     }  # fmt: skip
-    cell = ParagraphStyle("cell", fontName=font, fontSize=8.5, leading=10.5, **wrap)
-    head = ParagraphStyle("head", parent=cell, fontName=bold)
     columns = 2 if target.name in TWO_COLUMNS else 1
+    small = 7 if columns == 2 else 8.5
+    cell = ParagraphStyle("cell", fontName=font, fontSize=small, leading=small * 1.25, **wrap)
+    head = ParagraphStyle("head", parent=cell, fontName=bold)
     margin, gap = 20 * mm, 8 * mm
     width = (A4[0] - 2 * margin - (columns - 1) * gap) / columns
     story: list[Any] = []
@@ -90,10 +91,15 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
                 [Paragraph(html.escape(text), head if n == 0 else cell) for text in row]
                 for n, row in enumerate(content)
             ]
-            table = Table(cells, colWidths=_widths(content, width), repeatRows=1)
+            table = Table(cells, colWidths=_widths(content, width, bold, cell.fontSize), repeatRows=1)
             table.setStyle(
                 TableStyle(
-                    [("GRID", (0, 0), (-1, -1), 0.6, colors.black), ("VALIGN", (0, 0), (-1, -1), "TOP")]
+                    [
+                        ("GRID", (0, 0), (-1, -1), 0.6, colors.black),
+                        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+                        ("LEFTPADDING", (0, 0), (-1, -1), 2),
+                        ("RIGHTPADDING", (0, 0), (-1, -1), 2),
+                    ]
                 )
             )
             story.append(table)
@@ -114,16 +120,21 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
     made.build(story)
 
 
-def _widths(rows: list[list[str]], width: float) -> list[float]:
+def _widths(rows: list[list[str]], width: float, font: str, size: float) -> list[float]:
     """Share the width by the columns' longest words first, so that none is broken, then by their texts."""
     columns = list(zip(*rows, strict=True))
     words = [
-        max(len(word) for cell in column for word in [*cell.split(), "two"]) * 5.2 + 13 for column in columns
+        max(
+            pdfmetrics.stringWidth(word, font, size)
+            for cell in column
+            for word in [*re.findall(r"[!-~]+", cell), "数据"]
+        )
+        + 5
+        for column in columns
     ]
     texts = [max(len(cell) for cell in column) ** 0.7 for column in columns]
     left = max(width - sum(words), 0)
-    wanted = [word + left * text / sum(texts) for word, text in zip(words, texts, strict=True)]
-    return [width * one / sum(wanted) for one in wanted]
+    return [word + left * text / sum(texts) for word, text in zip(words, texts, strict=True)]
 
 
 def write_docx(target: Path, meta: dict[str, str], body: str) -> None:

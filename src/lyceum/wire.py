@@ -143,13 +143,15 @@ def makers() -> dict[str, str]:
     return found
 
 
-def make(path: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
-    """Build one part from its table; `path` names it in errors."""
+def make(
+    path: str, table: Mapping[str, Any], parts: Mapping[str, Any], known: Mapping[str, str] | None = None
+) -> Any:
+    """Build one part from its table; `path` names it in errors, `known` are other kinds than the rooms'."""
     kind = table.get("kind", "")
     if kind == "none":
         return None
-    known = makers()
-    if kind not in known:
+    known = makers() if known is None else known
+    if not isinstance(kind, str) or kind not in known:
         raise ConfigError(
             f"[{path}] kind = {kind!r} is unknown.", hint=f"Choose one of {', '.join(sorted(known))}, none."
         )
@@ -162,7 +164,14 @@ def make(path: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
             f"[{path}] has an unknown key {sorted(unknown)[0]!r}.",
             hint=f"{kind} takes {', '.join(signature.parameters) or 'nothing'}.",
         )
-    return maker(**_arguments(path, maker, signature, given, parts))
+    arguments = _arguments(path, maker, signature, given, parts)
+    try:
+        return maker(**arguments)
+    except AssertionError as problem:
+        said = ", ".join(f"{key} = {value!r}" for key, value in given.items() if key != "key")
+        raise ConfigError(
+            f"[{path}] cannot work with {said}.", hint="See the comments in lyceum.toml."
+        ) from problem
 
 
 def _arguments(
@@ -192,6 +201,8 @@ def _typed(path: str, name: str, value: Any, hints: Mapping[str, Any]) -> Any:
     wanted = hints.get(name, Any)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if wanted is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)  # a key of digits out of the environment
     if wanted is Path and isinstance(value, str):
         return Path(value)
     if wanted in SIMPLE and type(value) is not wanted:

@@ -172,3 +172,17 @@ def test_long_sentences_are_cut() -> None:
     chunks = Structured(100)(Document(id="d", source="a", version="1"), parsed(text, "a.txt"))
     assert "".join(c.text for c in chunks).count("word") == 2000
     assert "".join(c.text for c in chunks).count("字") == 3000
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "media"),
+    [
+        (b'<?xml version="1.0"?><list><table id="1"/></list>', "regions.xml", "code"),
+        (b"<!DOCTYPE html><html><body>x</body></html>", "page.xml", "html"),
+        (b"<!DOCTYPE html><html><body>x</body></html>", "page.txt", "html"),
+        (b"import x  # <html>", "x.py", "code"),
+        (b"plain words", "note.txt", "txt"),
+    ],
+)
+def test_markup_is_told_from_code(data: bytes, name: str, media: str) -> None:
+    assert detect(data, name) == media

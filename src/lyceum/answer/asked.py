@@ -9,17 +9,23 @@ import re
 
 _month = (
     r"(?:January|February|March|April|May|June|July|August|September|October|November|December|"
-    r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
+    r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)(?![a-z])\.?"
 )
 DATE = re.compile(
     rf"\d{{4}}\s?年(?:\s?\d{{1,2}}\s?月(?:\s?\d{{1,2}}\s?日)?)?|\d{{1,2}}\s?月(?:\s?\d{{1,2}}\s?日)|"
-    rf"\d{{4}}-\d{{2}}-\d{{2}}|\d{{1,2}}\s{_month}(?:\s\d{{4}})?|{_month}\s\d{{1,2}}(?:,?\s\d{{4}})?|"
-    rf"{_month}\s\d{{4}}|\b(?:19|20)\d{{2}}\b"
+    rf"\d{{4}}-\d{{2}}-\d{{2}}|\b\d{{1,2}}\s{_month}(?:\s\d{{4}}\b)?|"
+    rf"\b{_month}\s(?:\d{{1,2}}\b(?:,?\s\d{{4}}\b)?|\d{{4}}\b)|\b(?:19|20)\d{{2}}\b"
 )
 _written = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty|sixty|ninety"  # noqa: E501
 _figure = rf"(?:\d[\d,.]*|\b(?:{_written}|half an?|an?)\b|[一二三四五六七八九十百千两半])"
+# A count without "a" and "an"; a Chinese numeral only before what is counted (一台, 三十吨, not 统一).
+_count = (
+    rf"(?:\d[\d,.]*|\b(?:{_written}|half an?)\b|"
+    r"[一二三四五六七八九十百千两半]+"
+    r"(?=[个台人次件名种项位只辆家份步条层天年月日周度米公厘毫千克斤吨支箱托盘小分秒元套号万亿%％]))"
+)
 _moment = (
-    r"\d{1,2}[:：]\d{2}|\d{1,2}\s?点|o'clock|\b(?:a\.m\.|p\.m\.|noon|midnight)|[周星期]+[一二三四五六日天]|每月|每年|"
+    r"\d{1,2}[:：]\d{2}|\d{1,2}\s?点|o'clock|\b(?:a\.m\.|p\.m\.|noon|midnight)|(?:周|星期)[一二三四五六日天]|每月|每年|"
     r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|"
     r"\b(?:immediately|at once|every|daily|weekly|monthly|quarterly)\b"
 )
@@ -33,21 +39,23 @@ def _regex(pattern: str) -> re.Pattern[str]:
 # first kind whose words stand in the question counts.
 KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     "phone": (
-        _regex(r"\b(?:phone|telephone|hotline|extension|dial)\b|电话|分机|手机号|热线"),
+        _regex(r"\b(?:phone|telephone|hotline|(?<!contract )(?<!lease )(?<!deadline )(?<!visa )extension|dial)\b|"
+               r"电话|分机|手机号|热线"),
         _regex(r"\d[\d\s-]{6,}|\bext(?:ension|\.)?\s*\d|分机\s*\d|\b\d{3,5}\b"),
     ),
     "weight": (
         _regex(r"\b(?:how heavy|weighs?|weight)\b|多重|重量|多少(?:公斤|千克|克|吨)"),
-        _regex(rf"{_figure}\s?(?:kg|g|t|tonnes?|kilos?|grams?|公斤|千克|克|吨|斤)\b|weight|重量"),
+        _regex(rf"{_count}\s?(?:(?:kg|g|t|tonnes?|kilos?|grams?)\b|公斤|千克|克|吨|斤)|weight|重量"),
     ),
     "temperature": (
         _regex(r"\bhow (?:cold|hot|warm)\b|\b(?:what|which|the|highest|lowest|maximum|minimum) temperature"
-               r"(?= (?:is|was|must|should|of|in|at|for|does|do|can|may)\b)|多少(?:摄氏)?度|温度(?:是|为|要|应|不)"),
+               r"(?= (?:is|was|must|should|of|in|at|for|does|do|can|may)\b)|"
+               r"多少(?:摄氏)?度|温度(?:是|为|要|应|不|最?多?[高低少])"),
         _regex(rf"{_figure}\s?(?:°|℃|degrees?|摄氏度|度)|temperature|温度"),
     ),
     "distance": (
-        _regex(r"\bhow (?:far|tall|wide|deep)\b|\bdistance\b|多远|多高|多宽|多深|多少(?:米|公里|厘米|毫米)"),
-        _regex(rf"{_figure}\s?(?:km|m|cm|mm|metres?|meters?|kilomet\w+|公里|千米|米|厘米|毫米)"),
+        _regex(r"\bhow (?:far|tall|wide|deep)\b|\bdistance\b|多远|(?<!温度)多高|多宽|多深|多少(?:米|公里|厘米|毫米)"),
+        _regex(rf"{_count}\s?(?:(?:km|m|cm|mm|metres?|meters?|kilomet\w+)\b|公里|千米|米|厘米|毫米)"),
     ),
     "share": (
         _regex(r"\b(?:percent(?:age)?|what share|what proportion)\b|百分之|百分比|比例|几成"),
@@ -58,7 +66,8 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
                r"\b(?:what|which)\b.*\b(?:cost|price|fee|salary|budget|fine|amount|turnover|revenue)s?\b|"
                r"多少钱|多少元|多少费用|价格|单价|什么价|几块钱|几元"),
         _regex(r"(?:[$€£¥]|\b(?:EUR|USD|CNY|RMB|GBP|NOK)\b\W?)\s?\d|"
-               r"\d[\d,.]*\s?(?:thousand|million|billion|万|亿|k)?\s?(?:元|美元|欧元|euros?|dollars?|yuan|EUR|USD|CNY)|free\b|免费"),
+               r"\d[\d,.]*\s?(?:thousand|million|billion|万|亿|k)?\s?(?:元|美元|欧元|(?:euros?|dollars?|yuan|EUR|USD|CNY|RMB|GBP|NOK)\b)|"
+               r"\bfree\b|免费"),
     ),
     "date": (
         _regex(r"^when\b|[,;] ?when\b|\bwhen (?:do|does|did|is|are|was|were|will|must|should|can|may|has|have|had)\b|"
@@ -75,7 +84,7 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     "number": (
         _regex(r"\bhow (?:many|much|big|large|late)\b|\bwhat (?:number|quantity|size|capacity)\b|"
                r"多少|几[个台人次件名种项位只辆家份步条层]|多大"),
-        _regex(rf"{_figure}|\b(?:hundred|thousand|million|none|no)\b"),
+        _regex(rf"{_count}(?!些)|\b(?:hundred|thousand|million|none|no)\b"),
     ),
     "name": (
         _regex(r"\bwho(?:m|se)?\b|\bwhich (?:person|company|firm|supplier|customer|hotel|insurer)\b"),
@@ -85,15 +94,19 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
 NUMERIC = frozenset(KINDS) - {"date", "name", ""}
 
 # What a question is particular about: codes and numbers, acronyms, names (also Latin ones in Chinese text).
-_detail = re.compile(r"(?<![A-Za-z0-9])(?:(?=[A-Za-z-]*\d)[A-Za-z0-9]+(?:[-.][A-Za-z0-9]+)*|[A-Z][A-Za-z]+)")
-_join = re.compile(
-    r",?\s+and\s+(?=(?:what|how|who|whom|whose|when|where|which|why|is|are|does|do|did|can)\b)|[?;]\s+(?=\w)",
-    re.I,
+_detail = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?=[A-Za-z-]*\d)[A-Za-z0-9]+(?:[-.][A-Za-z0-9]+)*(?![\d.]*[月日号])|[A-Z][A-Za-z]+)"
 )
+_grouped = re.compile(r"(?<=\d),(?=\d{3})")
+_question = r"(?=(?:what|how|who|whom|whose|when|where|which|why|is|are|does|do|did|can|may|must)\b)"
+_join = re.compile(rf",?\s+as well as\s+|,?\s+and\s+{_question}|[?;.]\s+(?:and\s+)?{_question}", re.I)
+# One question about two things: "... of A and of B", "... A as well as B", "A和B分别是多少".
+_shared = re.compile(r"(.*?\bof )(.+?) and of (.+?)(\??)$", re.I)
+_shared_zh = re.compile(r"(.{2,}?)(?:以及|和|与|及)(.{2,}?)[，,]?(?:分别|各)(.+)$")
 _join_zh = re.compile(r"[？?；;，,](?=[^？?；;，,]{3,})")
 _back = re.compile(
     r"\b(?:he|she|him|her|his|hers|its?|they|them|their|this|that|these|those|one|there)\b|"
-    r"[他她它]|这[个位些家台件项种]?|该|此|其|那[个位家]",
+    r"(?<!其)[他她它]|这[个位些家台件项种]?|(?<!应)该|(?<![因如在从由])此|其(?![他它余中实次])|那[个位家]",
     re.I,
 )
 _asks_zh = re.compile(r"什么|哪|谁|多少|几|多久|多长|多大|多高|怎么|如何|为何|吗|何时|是否")
@@ -110,13 +123,22 @@ def mismatch(wanted: str, text: str) -> bool:
 
 
 def details(text: str) -> list[str]:
-    """Return codes, numbers, acronyms and names of a text; its first word is capitalised anyway."""
-    found = [(match.start(), match.group()) for match in _detail.finditer(text)]
-    return [word for start, word in found if start or not word.isalpha() or word.isupper()]
+    """Return codes, numbers, acronyms and names of a text; a sentence's first word is capitalised anyway."""
+    text = _grouped.sub("", text)
+    found = [(text[: match.start()].rstrip()[-1:], match.group()) for match in _detail.finditer(text)]
+    return [
+        word for before, word in found if before not in ("", *".?!") or not word.isalpha() or word.isupper()
+    ]
 
 
 def parts(question: str) -> list[str]:
     """Return a question that asks two things as its two questions, any other as itself."""
+    if shared := _shared.match(question):
+        head, first, second, tail = shared.groups()
+        return [f"{head}{first}{tail}", f"{head}{second}{tail}"]
+    if shared := _shared_zh.match(question):
+        first, second, tail = shared.groups()
+        return [f"{first}{tail}", f"{second}{tail}"]
     found = [part.strip() for part in _join.split(question) if part.strip()]
     if len(found) == 1:
         found = [part.strip() for part in _join_zh.split(question) if part.strip()]

@@ -23,13 +23,14 @@ from lyceum.answer.asked import details, kind, mismatch
 from lyceum.answer.statements import Statement, statements
 from lyceum.answer.values import value
 from lyceum.core.protocols import Analyzer, Embedder, Synonyms
-from lyceum.core.text import has_cjk, language
+from lyceum.core.text import has_cjk, headline, language
 from lyceum.core.types import Hit, Query
 
 LONGEST = 600  # characters of a question with its other words
 ENCODED = 64  # statements that are compared by meaning; chosen by coverage and rank
 ABOVE = 0.8  # what a word in the title or heading counts, compared with one in the statement itself
 WORDS, KIND, RANKED = 0.4, 0.25, 0.05
+ACROSS, REST = 0.9, 0.3  # what a share counts in the other script; what an unknown Chinese character weighs
 SAME = 0.7  # what a word counts that stands there under another name
 UNDER = 0.9  # what a cosine counts that a statement has only together with its headings
 
@@ -42,7 +43,11 @@ ASKING = frozenset(
     请问 是 的 了 吗 呢 吧 啊 在 有 和 与 及 或 要 会 能 可以 需要 我 我们 你 您 他 她 它 他们 公司 这 那 个 把
     被 给 对 从 到 都 就 还 是否 应该 应""".split()
 )
+_token = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 ASKING_LETTERS = frozenset(letter for word in ASKING for letter in word)
+
+
+Known = Sequence[tuple[str, tuple[str, ...]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,9 @@ class Judged:
     """A statement with what speaks for it.
 
     `coverage` and `passage` are the shares (0-1) of the question's words in the statement or its headings and in
-    its whole passage; `cosine` is None when it cannot be compared; `lacks` says that the kind of value is missing.
+    its whole passage; `cosine` is None when it cannot be compared; `lacks` says that the kind of value is missing,
+    `across` that question and statement are in different scripts; `missing` are the codes, numbers and names of the
+    question that the passage does not hold under any name.
     """
 
     statement: Statement
@@ -58,6 +65,8 @@ class Judged:
     passage: float
     cosine: float | None
     lacks: bool
+    across: bool
+    missing: tuple[str, ...]
     score: float
 
 
@@ -74,7 +83,9 @@ class Evidence:
         found = statements(hits)
         wanted = kind(query.text)
         best = max((hit.score for hit in hits), default=0.0)
-        covered = self._covered(query.text, found)
+        known = self.synonyms(query.text) if self.synonyms else ()
+        covered = self._covered(query.text, found, known)
+        missing = _missing(query.text, found, known)
         cosines = await self._cosines(query.text, found, covered[:, 0])
         judged = []
         for statement, (coverage, passage), cosine in zip(found, covered.tolist(), cosines, strict=True):
@@ -83,7 +94,9 @@ class Evidence:
             score -= KIND * lacks + RANKED * (best - statement.hit.score)
             judged.append(
                 Judged(
-                    statement=statement, coverage=coverage, passage=passage, cosine=cosine, lacks=lacks, score=score
+                    statement=statement, coverage=coverage, passage=passage, cosine=cosine, lacks=lacks,
+                    across=has_cjk(query.text) != has_cjk(statement.reading), missing=missing[statement.rank],
+                    score=score,
                 )
             )  # fmt: skip
         return sorted(judged, key=lambda one: -one.score)
@@ -110,16 +123,18 @@ class Evidence:
         asking = {term for word in ASKING for term in self.analyzer(word)} | ASKING
         return [word for word in words if word not in asking] or words
 
-    def _covered(self, question: str, found: Sequence[Statement]) -> npt.NDArray[np.float64]:
+    def _covered(self, question: str, found: Sequence[Statement], known: Known) -> npt.NDArray[np.float64]:
         """Return the shares (statements x 2) of the question's words in each statement and in its passage."""
         words = [(set(self.analyzer(one.reading)), set(self.analyzer(one.above))) for one in found]
-        known: list[tuple[str, tuple[frozenset[str], ...]]] = []
-        for phrase, others in self.synonyms(question) if self.synonyms else ():
-            known.append((phrase, tuple(frozenset(self.analyzer(other)) for other in others)))
-        covered = _coverages(self.asked(question), words, found, self.analyzer, known, words)
+        others = [(phrase, tuple(frozenset(self.analyzer(one)) for one in same)) for phrase, same in known]
+        covered = _coverages(self.asked(question), words, found, self.analyzer, others, words)
         if letters := _letters(question):
             held = [(set(_letters(one.reading)), set(_letters(one.above))) for one in found]
-            covered = (covered + _coverages(letters, held, found, _letters, known, words)) / 2
+            covered = (covered + _coverages(letters, held, found, _letters, others, words)) / 2
+        foreign = np.array([has_cjk(one.reading) != bool(letters) for one in found], np.bool_)
+        if foreign.any():
+            across = _across(question, self.asked(question), found, others, words)
+            covered[foreign] = ACROSS * across[foreign]
         return covered
 
     async def _cosines(
@@ -142,6 +157,23 @@ class Evidence:
     def _speaks(self, text: str) -> bool:
         assert self.embedder is not None
         return (language(text) if has_cjk(text) else "en") in self.embedder.languages
+
+
+def _missing(question: str, found: Sequence[Statement], known: Known) -> dict[int, tuple[str, ...]]:
+    """Return for every passage the details of the question that neither it nor its headings hold."""
+    others = {phrase: same for phrase, same in known}
+    missing: dict[int, tuple[str, ...]] = {}
+    for one in found:
+        if one.rank not in missing:
+            text = f"{one.hit.chunk.text} {headline(one.hit.chunk)}".lower().replace(",", "")
+            tokens = {part for token in _token.findall(text) for part in (token, *re.split("[-.]", token))}
+            missing[one.rank] = tuple(
+                word for word in details(question)
+                if word.lower() not in tokens
+                and not (word.isalpha() and word.lower().removesuffix("s") in tokens)
+                and not any(other in text for other in others.get(word.lower(), ()))
+            )  # fmt: skip
+    return missing
 
 
 Terms = Sequence[tuple[set[str], set[str]]]  # of each statement and of what stands above it
@@ -175,6 +207,36 @@ def _coverages(
     for row, one in enumerate(found):
         shares[row, 1] = sum(weight * best[one.rank][term] for term, weight in weights.items())
     return shares / total
+
+
+def _across(
+    question: str, wanted: Sequence[str], found: Sequence[Statement],
+    known: Sequence[tuple[str, tuple[frozenset[str], ...]]], words: Terms,
+) -> npt.NDArray[np.float64]:  # fmt: skip
+    """Return the shares of what a question names, for statements in the other script.
+
+    What can be found there: phrases with a word for them in that language, and Latin words and numbers as they
+    stand. The rest of the question counts little, for it cannot be compared.
+    """
+    phrases = [(frozenset((phrase,)), others) for phrase, others in known]
+    inside = " ".join(phrase for phrase, _ in known)
+    neutral = [term for term in dict.fromkeys(wanted) if not has_cjk(term) and (term not in inside)]
+    units = [*phrases, *((frozenset((term,)), (frozenset((term,)),)) for term in neutral)]
+    if not units:
+        return np.zeros((len(found), 2))
+    holds = np.array(
+        [[any(other <= (body | above) for other in others) for _, others in units] for body, above in words],
+        np.float64,
+    )
+    weights = np.log(1 + (len(found) + 1) / (holds.sum(axis=0) + 0.5))
+    rest = sum(letter not in inside for letter in _letters(question))
+    total = weights.sum() + REST * rest
+    passages = np.array([one.rank for one in found])
+    whole = np.zeros_like(holds)
+    for rank in set(passages.tolist()):
+        whole[passages == rank] = holds[passages == rank].max(axis=0)
+    shares: npt.NDArray[np.float64] = np.stack([holds @ weights, whole @ weights], axis=1) / total
+    return shares
 
 
 def _letters(text: str) -> list[str]:

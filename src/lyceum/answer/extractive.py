@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
 from lyceum.answer import refuse
-from lyceum.answer.asked import parts, refers_back
+from lyceum.answer.asked import details, parts, refers_back
 from lyceum.answer.cite import cite
 from lyceum.answer.current import current
 from lyceum.answer.evidence import Evidence, Judged
@@ -16,8 +15,10 @@ from lyceum.core.protocols import Retriever
 from lyceum.core.trace import span, trace_id
 from lyceum.core.types import Answer, Citation, Hit, Query
 
-SECOND = 0.6  # a second statement is shown when its score is at least this share of the best one's
-NEXT = 0.05
+SECOND = 0.45  # a second statement is shown when its score is at least this share of the best one's
+NEXT = 0.1  # what the sentence after the best one gains in that comparison
+CONTEXT = 0.5  # what a score with the question's context counts beside that of a part alone
+CODE = 0.6  # what a statement gains that holds a code which the first answer named
 
 
 class Extractive:
@@ -37,10 +38,9 @@ class Extractive:
             part = await self._single(query) if len(asked) == 1 else await self._double(query, asked)
             facts.update(confidence=round(part.sure, 3), threshold=self.threshold, parts=len(asked))
             facts["abstained"] = not part.best
-            marks = [self.evidence.mark(query.text, one.statement) for one in part.best[:1]]
             citations = tuple(
-                cite(one.statement, number, mark)
-                for number, (one, mark) in enumerate(zip_longest(part.best, marks), start=1)
+                cite(one.statement, number, self.evidence.mark(text, one.statement) if text else None)
+                for number, (text, one) in enumerate(part.best, start=1)
             )
             lines = [*map(_line, citations), part.reason]
             return Answer(
@@ -60,9 +60,10 @@ class Extractive:
     async def _single(self, query: Query) -> _Part:
         hits, judged = await self.judged(query)
         sure = refuse.confidence(query.text, judged)
-        if sure < self.threshold:
+        if not judged or sure < self.threshold:
             return _Part(hits, [], sure, refuse.explained(query.text, judged))
-        return _Part(hits, chosen(judged), sure)
+        best, *second = chosen(judged)
+        return _Part(hits, [(query.text, best), *(("", one) for one in second)], sure)
 
     async def _double(self, query: Query, asked: Sequence[str]) -> _Part:
         """Answer two questions, one statement each.
@@ -72,30 +73,41 @@ class Extractive:
         answered, half the confidence is enough for the second: they are about one matter.
         """
         found: list[Hit] = []
-        best: list[Judged] = []
+        best: list[tuple[str, Judged]] = []
         reasons: list[str] = []
         sure, enough = 0.0, self.threshold
         for text in asked:
-            known = self.evidence.news(query.text, best[0].statement) if best and refers_back(text) else ""
+            first = best[0][1] if best else None
+            known = self.evidence.news(query.text, first.statement) if first and refers_back(text) else ""
             context = replace(query, text=f"{text} {known}" if known else query.text)
             hits, around = await self.judged(context)
-            more, own = await self.judged(replace(query, text=text), [*hits, *found])
-            found = more
-            scores = {_key(one): one.score for one in around}
-            ranked = sorted(own, key=lambda one: -(one.score + scores.get(_key(one), 0.0)))
-            fresh = [one for one in ranked if not any(_same(one, other) for other in best)]
+            found, own = await self.judged(replace(query, text=text), [*hits, *found])
+            if first and self._also(text, first, own):
+                best.append((text, first))
+                continue
+            scores = {_key(one): one.score + CODE * _names(one, known) for one in around}
+            ranked = sorted(own, key=lambda one: -(one.score + CONTEXT * scores.get(_key(one), 0.0)))
+            fresh = [one for one in ranked if first is None or not _same(one, first)]
             confidence = max(refuse.confidence(text, fresh), refuse.confidence(context.text, fresh))
             sure = max(sure, confidence)
-            if confidence < enough:
+            if not fresh or confidence < enough:
                 reasons.append(refuse.explained(text, fresh))
             else:
-                best.append(fresh[0])
+                best.append((text, fresh[0]))
                 enough = self.threshold / 2
         return _Part(found, best, sure, reasons[0] if reasons else "")
 
+    def _also(self, text: str, first: Judged, own: Sequence[Judged]) -> bool:
+        """Say whether the row that answered the first part holds the second's value too, as well as any other."""
+        if not first.statement.row or not self.evidence.mark(text, first.statement):
+            return False
+        covered = {_key(one): one.coverage for one in own}
+        return covered.get(_key(first), 0.0) >= max(covered.values())
+
     async def judged(self, query: Query, known: Sequence[Hit] = ()) -> tuple[list[Hit], list[Judged]]:
         """Return the hits of a question, with those known already, and their statements, best first."""
-        found = await self.retriever(replace(query, top_k=max(query.top_k, self.hits)))
+        depth = max(query.top_k, self.hits) if query.top_k > 0 else query.top_k
+        found = await self.retriever(replace(query, top_k=depth))
         if wider := self.evidence.wider(query.text):
             known = [*known, *await self.retriever(replace(query, text=wider, top_k=self.hits // 2))]
         seen = {hit.chunk.id for hit in found}
@@ -106,10 +118,13 @@ class Extractive:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What was found: all hits, the statements to show, the confidence, and why something is missing."""
+    """What was found: all hits, the statements to show, the confidence, and why something is missing.
+
+    With each statement stands the question whose short answer is marked in it, empty for none.
+    """
 
     hits: list[Hit]
-    best: list[Judged]
+    best: list[tuple[str, Judged]]
     sure: float
     reason: str = ""
 
@@ -124,6 +139,11 @@ def _same(one: Judged, other: Judged) -> bool:
     if mine.hit.chunk.id != theirs.hit.chunk.id:
         return False
     return mine.row or mine.start == theirs.start
+
+
+def _names(one: Judged, known: str) -> bool:
+    codes = [word for word in details(known) if not word.isalpha()]
+    return any(code in one.statement.quote for code in codes)
 
 
 def _line(cited: Citation) -> str:

@@ -12,6 +12,7 @@ from lyceum.answer.current import current
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.answer.marks import Marks
 from lyceum.answer.pack import NOT_FOUND, messages, pack
+from lyceum.answer.statements import whole
 from lyceum.core.errors import ConfigError
 from lyceum.core.protocols import Chat, Retriever
 from lyceum.core.text import count_tokens
@@ -91,9 +92,9 @@ class Generative:
         """Quote of every cited passage the statement that answers the question best."""
         citations = []
         for number, passage in enumerate(cited, start=1):
-            chunk = kept[passage - 1].chunk.id
-            best = next(one for one in judged if one.statement.hit.chunk.id == chunk)
-            citations.append(cite(best.statement, number))
+            hit = kept[passage - 1]
+            own = (one.statement for one in judged if one.statement.hit.chunk.id == hit.chunk.id)
+            citations.append(cite(next(own, whole(hit)), number))
         return tuple(citations)
 
 

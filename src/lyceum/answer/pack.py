@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lyceum.core.text import count_tokens, headline
 from lyceum.core.types import Hit, Message, Query
 
 NOT_FOUND = "NOT_FOUND"
+_frame = re.compile(r"<\s*/?\s*passage", re.I)
 
 # The passages are data: what they ask for is not obeyed. Nothing secret stands in a prompt.
 SYSTEM = f"""You answer questions from the numbered passages below and from nothing else.
@@ -30,10 +32,16 @@ def pack(hits: Sequence[Hit], budget: int) -> list[Hit]:
     return kept
 
 
+def _inert(text: str) -> str:
+    """Take from a document's text what would open or close a passage."""
+    return _frame.sub("(passage", text)
+
+
 def messages(query: Query, hits: Sequence[Hit], turns: int = 6) -> list[Message]:
     """Return system prompt, the last turns of the conversation, and the question with its passages."""
     passages = "\n\n".join(
-        f"[{number}] {headline(hit.chunk)}\n{hit.chunk.text}" for number, hit in enumerate(hits, start=1)
+        f'<passage number="{number}">\n{_inert(headline(hit.chunk))}\n{_inert(hit.chunk.text)}\n</passage>'
+        for number, hit in enumerate(hits, start=1)
     )
     return [
         Message(role="system", content=SYSTEM),

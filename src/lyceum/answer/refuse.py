@@ -7,15 +7,13 @@ other texts, answerable and not (figures: docs/decisions/answers.md).
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from lyceum.answer.asked import details
 from lyceum.answer.evidence import Judged
 from lyceum.core.text import language
 
-THRESHOLD = 0.33
-_token = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
+THRESHOLD = 0.36
 
 REASONS = {
     "en": {
@@ -42,39 +40,36 @@ def reason(question: str, kind: str, detail: str = "") -> str:
 
 def explained(question: str, judged: Sequence[Judged]) -> str:
     """Return the reason that fits what was found."""
-    detail = next(iter(missing_details(question, judged[:3])), "")
+    missed = judged[0].missing if judged else ()
+    detail = next((word for word in missed if all(word in one.missing for one in judged)), "")
     return reason(question, "nothing" if not judged else "detail" if detail else "weak", detail)
-
-
-def missing_details(question: str, judged: Sequence[Judged]) -> list[str]:
-    """Return those that neither the passages of the statements nor their headings hold."""
-    near = " ".join(f"{one.statement.above} {one.statement.hit.chunk.text}" for one in judged)
-    tokens = set(_token.findall(near.lower().replace(",", "")))
-    tokens |= {part for token in tokens for part in re.split("[-.]", token)}
-    return [word for word in details(question) if not _held(word.lower(), tokens)]
-
-
-def _held(word: str, tokens: set[str]) -> bool:
-    return word in tokens or (word.isalpha() and word.removesuffix("s") in tokens)
 
 
 def features(question: str, judged: Sequence[Judged]) -> list[float]:
     """Return of the best: coverage, passage coverage, cosine, kind of value missing, share of details missing."""
     best, wanted = judged[0], details(question)
-    missing = len(missing_details(question, judged[:1])) / max(len(wanted), 1)
+    missing = len(best.missing) / max(len(wanted), 1)
     return [best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), missing]
 
 
-# Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, and by words alone.
-COMPARED = (-2.87, 1.52, 1.58, 3.01, -1.23, -0.96)
-BY_WORDS = (-2.91, 3.97, 4.27, 0.00, -1.68, -1.63)
+# Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, by words alone, and by words
+# in the other script.
+WEIGHTS = {
+    "compared": (-3.23, 1.98, 1.57, 3.21, -1.44, -0.88),
+    "by_words": (-2.91, 3.97, 4.27, 0.00, -1.68, -1.63),
+    "across": (-3.5, 2.5, 2.5, 0.00, -1.50, -2.10),
+}
+
+
+def manner(best: Judged) -> str:
+    """Return the key of WEIGHTS that says how a statement was compared."""
+    return "across" if best.across else "by_words" if best.cosine is None else "compared"
 
 
 def confidence(question: str, judged: Sequence[Judged]) -> float:
     """Return the estimated probability, 0-1, that the best statement answers the question."""
     if not judged:
         return 0.0
-    weights = BY_WORDS if judged[0].cosine is None else COMPARED
-    values = features(question, judged)
-    total = weights[0] + sum(weight * value for weight, value in zip(weights[1:], values, strict=True))
+    intercept, *slopes = WEIGHTS[manner(judged[0])]
+    total = intercept + sum(w * value for w, value in zip(slopes, features(question, judged), strict=True))
     return 1 / (1 + math.exp(-total))

@@ -61,6 +61,14 @@ def _sentences(hit: Hit, rank: int) -> list[Statement]:
     return found
 
 
+def whole(hit: Hit, rank: int = 0) -> Statement:
+    """Return a passage as one statement: a citation needs words even where all are headings."""
+    text, quote = hit.chunk.text, squeeze(hit.chunk.text)
+    return Statement(
+        hit=hit, rank=rank, start=0, end=len(text), quote=quote, reading=quote, above=headline(hit.chunk)
+    )
+
+
 def cells(line: str) -> list[str]:
     """Return the cells of one Markdown table row."""
     return [squeeze(cell.replace("\\|", "|")) for cell in _cell.split(line.strip().strip("|"))]
@@ -71,10 +79,11 @@ def _rows(hit: Hit, rank: int) -> list[Statement]:
     above = headline(hit.chunk)
     found = []
     start = 0
-    for line in hit.chunk.text.split("\n"):
+    header = int(hit.chunk.meta.get("header", 0))
+    for number, line in enumerate(hit.chunk.text.split("\n")):
         end = start + len(line)
         values = cells(line)
-        if line.strip() and not _rule.match(line) and values != columns:
+        if number >= header and line.strip() and not _rule.match(line) and values != columns:
             held = [(c, v) for c, v in zip([*columns, *[""] * len(values)], values, strict=False) if v]
             quote = " | ".join(value for _, value in held)
             named = [f"{column} {value}" if column not in ("", value) else value for column, value in held]

@@ -20,7 +20,7 @@ _unit = (
     r"万元|亿元|元|万|亿|个工作日|工作日|个自然日|自然日|个月|个|天|日|年|月|周|小时|分钟|秒|人|台|件|次|米|公里|公斤|千克|克|毫米|厘米|度|"
     r"伏|瓦|安|升|吨|平方米|名|套|箱|倍|页|岁))*"
 )
-NUMBER = re.compile(rf"(?:[$€£¥]|(?:EUR|USD|CNY|RMB)\s)?[-−±+]?\d[\d,]*(?:\.\d+)?{_unit}")
+NUMBER = re.compile(rf"(?:[$€£¥]|(?:EUR|USD|CNY|RMB)\s)?[-−±+]?\d+(?:,\d{{3}})*(?:\.\d+)?{_unit}")
 
 
 def value(question: str, kind: str, statement: Statement, analyzer: Analyzer) -> tuple[int, int] | None:
@@ -43,8 +43,13 @@ def value(question: str, kind: str, statement: Statement, analyzer: Analyzer) ->
         ]
     else:
         spans = []
-    fresh = [span for span in spans if quote[slice(*span)].strip() not in question]
+    fresh = [span for span in spans if not _stands(quote[slice(*span)].strip(), question)]
     return _only([span for span in fresh if not mismatch(kind, quote[slice(*span)])])
+
+
+def _stands(word: str, question: str) -> bool:
+    """Say whether a value stands in the question, not as part of a longer number or word."""
+    return re.search(rf"(?<![\w.]){re.escape(word)}(?!\w|\.\d)", question, re.A) is not None
 
 
 def _cell(question: str, kind: str, statement: Statement, analyzer: Analyzer) -> tuple[int, int] | None:
@@ -53,7 +58,7 @@ def _cell(question: str, kind: str, statement: Statement, analyzer: Analyzer) ->
     fresh = [
         (len(asked.intersection(analyzer(column))), (start, end))
         for column, start, end in statement.cells
-        if not asked.issuperset(analyzer(statement.quote[start:end]))
+        if not asked.issuperset(analyzer(statement.quote[start:end]) or {statement.quote[start:end]})
     ]
     most = max((shared for shared, _ in fresh), default=0)
     if most:

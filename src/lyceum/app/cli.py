@@ -77,6 +77,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = parser().parse_args(argv)
+    for name, value in vars(arguments).items():
+        if isinstance(value, str) and name != "home":  # what is no text can name nothing; paths stay bytes
+            setattr(arguments, name, value.encode("utf-8", "replace").decode())
     try:
         return asyncio.run(_run(arguments))
     except LyceumError as problem:

@@ -11,7 +11,8 @@ from lyceum import __version__
 from lyceum.app import shapes
 from lyceum.app.session import ask, opened, search
 from lyceum.app.settings import Settings
-from lyceum.core.errors import ConfigError, InvalidInput, NotFound
+from lyceum.core.errors import InvalidInput, NotFound
+from lyceum.core.text import names
 from lyceum.core.types import EVERYONE, Query
 
 OK, PROBLEM, USAGE, REFUSED, PARTLY = 0, 1, 2, 3, 4
@@ -21,8 +22,7 @@ REFERENCE = Path(__file__).with_name("lyceum.toml")
 
 def readers_of(text: str | None) -> frozenset[str]:
     """Return the readers named "a,b"; everyone's alone when none is named."""
-    names = frozenset(name.strip() for name in (text or "").split(",") if name.strip())
-    return names or frozenset({EVERYONE})
+    return names(text or "") or frozenset({EVERYONE})
 
 
 def query_of(arguments: argparse.Namespace) -> Query:
@@ -171,12 +171,19 @@ async def run_config(arguments: argparse.Namespace, settings: Settings) -> int:
     rows = {}
     for name, table in sorted(settings.tables.items()):
         for key, value in table.items():
-            shown = "***" if key in ("key", "token") and value else value
-            rows[f"{name}.{key}"] = {"value": shown, "from": settings.origin.get(f"{name}.{key}", "default")}
+            origin = settings.origin.get(f"{name}.{key}", "default")
+            rows[f"{name}.{key}"] = {"value": _hidden(key, value), "from": origin}
     width = max(map(len, rows))
     lines = [f"{name:{width}}  {row['value']!r}  ({row['from']})" for name, row in rows.items()]
     _out(arguments, rows, "\n".join(lines))
     return OK
+
+
+def _hidden(key: str, value: Any) -> Any:
+    """Return a value without the secrets that it may hold at any depth."""
+    if isinstance(value, dict):
+        return {name: _hidden(name, one) for name, one in value.items()}
+    return "***" if key in ("key", "token") and value else value
 
 
 async def run_models(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -202,15 +209,7 @@ async def run_serve(arguments: argparse.Namespace, settings: Settings) -> int:
     """Answer over HTTP until interrupted."""
     from lyceum.app.server import serve
 
-    table = dict(settings.tables["serve"])
-    host, port = arguments.host or table["host"], arguments.port or table["port"]
-    if host not in ("127.0.0.1", "localhost", "::1") and not settings.token:
-        raise ConfigError(
-            f"Refusing to listen on {host} without a token.",
-            hint="Set LYCEUM_TOKEN to a long random text, or listen on 127.0.0.1.",
-            code="no_token",
-        )
-    await serve(settings, host, port)
+    await serve(settings, arguments.host, arguments.port)
     return OK
 
 

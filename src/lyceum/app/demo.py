@@ -18,7 +18,6 @@ from lyceum.core.types import Query
 from lyceum.ingest.pipeline import jobs
 
 HERE = Path(__file__).parent
-HOME = Path(".lyceum-demo").absolute()
 
 
 def examples(chosen: str | None) -> Path:
@@ -31,10 +30,14 @@ def examples(chosen: str | None) -> Path:
     )
 
 
+def _home() -> Path:
+    return Path(".lyceum-demo").absolute()
+
+
 async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
     """Ingest the examples, ask the questions of demo.jsonl, print answers and where to go on."""
     folder = examples(arguments.examples)
-    settings = settings if arguments.home else replace(settings, home=HOME)
+    settings = settings if arguments.home else replace(settings, home=_home())
     rows = [json.loads(line) for line in (folder / "demo.jsonl").read_text(encoding="utf-8").splitlines()]
     out = show.screen()
     started = time.perf_counter()

@@ -21,6 +21,7 @@ from lyceum.app.routes import Opened
 from lyceum.app.session import ask, stream
 from lyceum.core.errors import InvalidInput, LyceumError, NotFound
 from lyceum.core.ids import random_id
+from lyceum.core.text import names
 from lyceum.core.types import EVERYONE, Answer, Message, Query
 
 router = APIRouter(prefix="/v1")
@@ -69,7 +70,7 @@ class Completion(BaseModel):
             for turn in self.messages[:last]
             if turn.role in ("user", "assistant")
         )
-        readers = frozenset(self.readers) | {EVERYONE}
+        readers = names(self.readers) | {EVERYONE}
         return Query(text=self.messages[last].words(), history=history, readers=readers)
 
 

@@ -20,6 +20,7 @@ from lyceum.app import shapes
 from lyceum.app.session import ask, search
 from lyceum.core.errors import InvalidInput, LyceumError, NotFound, ParseError
 from lyceum.core.ids import random_id
+from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Query
 from lyceum.ingest.pipeline import Job, Outcome
 from lyceum.wire import Platform
@@ -39,7 +40,7 @@ class Asked(BaseModel):
 
     def query(self) -> Query:
         """Return it as the noun that every retriever takes."""
-        readers = frozenset(self.readers) | {EVERYONE}
+        readers = names_of(self.readers) | {EVERYONE}
         filters = {str(name): value for name, value in self.filters.items()}
         return Query(text=self.question, top_k=self.top_k, readers=readers, filters=filters)
 
@@ -54,7 +55,7 @@ def readers_of(
     names: Annotated[str, Parameter(alias="as", description="readers, comma-separated")] = "",
 ) -> frozenset[str]:
     """Return whose documents a GET may see."""
-    return frozenset(name.strip() for name in names.split(",") if name.strip()) | {EVERYONE}
+    return names_of(names) | {EVERYONE}
 
 
 Opened = Annotated[Platform, Depends(platform_of)]
@@ -95,7 +96,7 @@ async def add_document(
     name = Path((file.filename or "").replace("\\", "/")).name
     if not name:
         raise InvalidInput("The upload has no file name.", hint="Send multipart form data with a file name.")
-    names = frozenset(one.strip() for one in readers.split(",") if one.strip())
+    names = names_of(readers)
     folder = platform.home / SPOOL / random_id()
     await asyncio.to_thread(_spool, file, folder)
     job = Job(path=folder / "upload", source=source or name, name=name, readers=names or None)

@@ -6,8 +6,10 @@ import asyncio
 import hmac
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -20,13 +22,32 @@ from lyceum import __version__
 from lyceum.app import openai_routes, routes, shapes
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
-from lyceum.core.errors import Busy, Forbidden, InvalidInput, LyceumError, NotFound, TooLarge
+from lyceum.core.errors import Busy, ConfigError, Forbidden, InvalidInput, LyceumError, NotFound, TooLarge
+from lyceum.wire import make
 
 log = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 OPEN = ("/healthz", "/readyz")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The table [serve]."""
+
+    host: str
+    port: int
+    body_mb: float
+    concurrency: int
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.port < 65536, self.port
+        assert self.body_mb > 0, self.body_mb
+        assert self.concurrency > 0, self.concurrency
+
+
+LIMITS = {"app.limits": "lyceum.app.server:Limits"}
 
 
 class Guard:
@@ -48,8 +69,11 @@ class Guard:
             await _refuse(problem, scope, receive, send)
             return
         self.running += 1
+        body = _Body(receive, send, self.body_bytes)
         try:
-            await self.app(scope, self._counted(receive), send)
+            await self.app(scope, body.receive, body.send)
+            if body.seen > self.body_bytes:
+                await _refuse(self._too_large(), scope, receive, send)
         finally:
             self.running -= 1
 
@@ -69,18 +93,24 @@ class Guard:
             hint="Send a smaller file, or raise serve.body_mb in lyceum.toml.",
         )
 
-    def _counted(self, receive: Receive) -> Receive:
-        seen = 0
 
-        async def pull() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.body_bytes:
-                raise self._too_large()
-            return message
+class _Body:
+    """Counts a body that does not say its size; over the limit it ends, and what the application says is dropped."""
 
-        return pull
+    def __init__(self, receive: Receive, send: Send, most: int) -> None:
+        self._receive, self._send, self.most = receive, send, most
+        self.seen = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.seen += len(message.get("body", b""))
+        return (
+            message if self.seen <= self.most else {"type": "http.request", "body": b"", "more_body": False}
+        )
+
+    async def send(self, message: Message) -> None:
+        if self.seen <= self.most:
+            await self._send(message)
 
 
 async def _refuse(problem: LyceumError, scope: Message, receive: Receive, send: Send) -> None:
@@ -114,11 +144,13 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(Exception, _unexpected)
-    table = settings.tables["serve"]
+    limits = make("serve", {"kind": "app.limits", **settings.tables["serve"]}, {}, LIMITS)
     app.add_middleware(
-        Guard, token=settings.token, body_bytes=int(table["body_mb"] * 1_000_000),
-        concurrency=int(table["concurrency"]),
-    )  # fmt: skip
+        Guard,
+        token=settings.token,
+        body_bytes=int(limits.body_mb * 1_000_000),
+        concurrency=limits.concurrency,
+    )
     return app
 
 
@@ -130,7 +162,7 @@ async def _ours(request: Request, problem: Exception) -> JSONResponse:
 async def _invalid(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, RequestValidationError)
     first = problem.errors()[0]
-    path = ".".join(str(part) for part in first["loc"][1:])
+    path = ".".join(str(part) for part in first["loc"][1:]) or "The body"
     return _response(
         InvalidInput(f"{path}: {first['msg']}.", hint="See /docs for the shape of this request.")
     )
@@ -152,8 +184,24 @@ async def _unexpected(request: Request, problem: Exception) -> JSONResponse:
     )
 
 
-async def serve(settings: Settings, host: str, port: int) -> None:
+async def serve(settings: Settings, host: str | None = None, port: int | None = None) -> None:
     """Serve until interrupted; running answers are finished first."""
+    limits = make("serve", {"kind": "app.limits", **settings.tables["serve"]}, {}, LIMITS)
+    host, port = host or limits.host, limits.port if port is None else port
+    if host not in ("127.0.0.1", "localhost", "::1") and not settings.token:
+        raise ConfigError(
+            f"Refusing to listen on {host} without a token.",
+            hint="Set LYCEUM_TOKEN to a long random text, or listen on 127.0.0.1.", code="no_token",
+        )  # fmt: skip
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as problem:
+        raise ConfigError(
+            f"{host}:{port} cannot be listened on: {problem}.",
+            hint="Choose another with --port.",
+            code="port",
+        ) from problem
     config = uvicorn.Config(
         create(settings),
         host=host,
@@ -162,7 +210,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
         access_log=False,
         timeout_graceful_shutdown=30,
     )
-    await uvicorn.Server(config).serve()
+    await uvicorn.Server(config).serve(sockets=[listener])
 
 
 def openapi(settings: Settings) -> str:

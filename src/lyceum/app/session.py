@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
@@ -36,11 +37,32 @@ async def ask(platform: wire.Platform, query: Query) -> Answer:
 
 
 async def stream(platform: wire.Platform, query: Query) -> AsyncGenerator[str | Answer, None]:
-    """Yield pieces of text, and last the whole answer."""
-    with tracing(platform.spans):
-        async with aclosing(platform.answerer.stream(query)) as pieces:
-            async for piece in pieces:
-                yield piece
+    """Yield pieces of text, and last the whole answer.
+
+    The answerer runs in a task of its own: whoever consumes may go on in another context, as a server does
+    between the first piece and the rest, and a span must end in the context in which it began.
+    """
+    pieces: asyncio.Queue[str | Answer] = asyncio.Queue(maxsize=16)
+
+    async def produce() -> None:
+        with question(platform, "ask", query):
+            async with aclosing(platform.answerer.stream(query)) as made:
+                async for piece in made:
+                    await pieces.put(piece)
+
+    producer = asyncio.create_task(produce())
+    try:
+        while not (producer.done() and pieces.empty()):
+            waiting = asyncio.create_task(pieces.get())
+            await asyncio.wait((waiting, producer), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                yield waiting.result()
+            else:
+                waiting.cancel()
+        await producer
+    finally:
+        producer.cancel()
+        await asyncio.wait((producer,))
 
 
 async def search(platform: wire.Platform, query: Query) -> list[Hit]:

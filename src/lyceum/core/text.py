@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
+from lyceum.core.errors import InvalidInput
 from lyceum.core.types import Chunk
 
 # Han ideographs with extension A and compatibility forms; kana and hangul are counted likewise.
@@ -18,7 +20,7 @@ _latin = re.compile("[A-Za-z\u00c0-\u024f]")
 # after them; abbreviations and single initials ("No. 5", "Dr. Li", "J. Smith") do not end one.
 _end = re.compile(r"(?:[。！？；…]+|\n{2,}|(?<=[.!?])(?=[\s\"')\]”’]))[\"')\]”’」』）]*\s*")
 _short = re.compile(
-    r"(?:\b(?:[A-Z]|No|Nos|Dr|Mr|Mrs|Ms|Prof|St|Fig|Sec|Art|Inc|Ltd|Co|Corp|vs|approx|e\.g|i\.e|cf|al|Vol|pp|p|"
+    r"(?:(?<!°)\b(?:[A-Z]|No|Nos|Dr|Mr|Mrs|Ms|Prof|St|Fig|Sec|Art|Inc|Ltd|Co|Corp|vs|approx|e\.g|i\.e|cf|al|Vol|pp|p|"
     r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)\.)$"
 )
 
@@ -65,6 +67,17 @@ def _append(ranges: list[tuple[int, int]], text: str, start: int, end: int) -> N
     left, right = len(piece) - len(piece.lstrip()), len(piece.rstrip())
     if right > left:
         ranges.append((start + left, start + right))
+
+
+def names(text: str | Iterable[str]) -> frozenset[str]:
+    """Return the names in "a, b" or a list of them; raise when one is no text that can be stored."""
+    found = frozenset(
+        one.strip() for one in (text.split(",") if isinstance(text, str) else text) if one.strip()
+    )
+    for one in found:
+        if not one.isprintable():
+            raise InvalidInput(f"{one!a} is no name.", hint="Use letters, digits and signs.", code="name")
+    return found
 
 
 def clean(text: str) -> str:

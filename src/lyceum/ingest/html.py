@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,9 +30,8 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
     _guard_depth(data)
     root = html.document_fromstring(_decoded(data), parser=html.HTMLParser(huge_tree=False))
     titles = root.xpath("//title/text()")
-    tree = root.getroottree()
     body = root.find("body")
-    elements = list(_walk(body if body is not None else root, tree, document.id))
+    elements = list(_walk(body if body is not None else root, _Paths(), document.id))
     first = next((one.text for one in elements if one.kind == "heading"), "")
     yield Page(elements=tuple(elements), title=squeeze(titles[0]) if titles else first)
 
@@ -61,7 +61,27 @@ def _guard_depth(data: bytes) -> None:
             )
 
 
-def _walk(node: Any, tree: Any, doc_id: str) -> Iterator[Element]:
+class _Paths:
+    """A node to its xpath. Children are counted once a parent: lxml's own counts them anew for every child."""
+
+    def __init__(self) -> None:
+        self._counted: dict[Any, dict[Any, str]] = {}
+
+    def __call__(self, node: Any) -> str:
+        parent = node.getparent()
+        if parent is None:
+            return f"/{node.tag}"
+        if parent not in self._counted:
+            seen: Counter[str] = Counter()
+            steps = self._counted[parent] = {}
+            for child in parent:
+                if isinstance(child.tag, str):
+                    seen[child.tag] += 1
+                    steps[child] = f"{child.tag}[{seen[child.tag]}]"
+        return f"{self(parent)}/{self._counted[parent][node]}"
+
+
+def _walk(node: Any, paths: _Paths, doc_id: str) -> Iterator[Element]:
     """Yield elements in document order; text between blocks becomes paragraphs of its own."""
     loose: list[str] = [node.text or ""]
     for child in node:
@@ -73,10 +93,10 @@ def _walk(node: Any, tree: Any, doc_id: str) -> Iterator[Element]:
             loose.append(squeezed(child) if tag != "br" else "\n")
             loose.append(child.tail or "")
             continue
-        yield from _text(doc_id, "".join(loose), node, tree)
+        yield from _text(doc_id, "".join(loose), node, paths)
         loose = [child.tail or ""]
-        yield from _block(child, tag, tree, doc_id)
-    yield from _text(doc_id, "".join(loose), node, tree)
+        yield from _block(child, tag, paths, doc_id)
+    yield from _text(doc_id, "".join(loose), node, paths)
 
 
 def _is_block(node: Any, tag: str) -> bool:
@@ -86,19 +106,19 @@ def _is_block(node: Any, tag: str) -> bool:
     )
 
 
-def _block(node: Any, tag: str, tree: Any, doc_id: str) -> Iterator[Element]:
+def _block(node: Any, tag: str, paths: _Paths, doc_id: str) -> Iterator[Element]:
     if re.fullmatch("h[1-6]", tag):
-        yield from _text(doc_id, squeezed(node), node, tree, level=int(tag[1]))
+        yield from _text(doc_id, squeezed(node), node, paths, level=int(tag[1]))
     elif tag == "pre":
-        yield from _text(doc_id, node.text_content(), node, tree, kind="code")
+        yield from _text(doc_id, node.text_content(), node, paths, kind="code")
     elif tag == "table":
-        yield from _table(node, tree, doc_id)
+        yield from _table(node, paths, doc_id)
     elif tag == "li" and not any(
         one.tag in BLOCKS for one in node.iterdescendants() if isinstance(one.tag, str)
     ):
-        yield from _text(doc_id, "- " + squeezed(node), node, tree)
+        yield from _text(doc_id, "- " + squeezed(node), node, paths)
     else:
-        yield from _walk(node, tree, doc_id)
+        yield from _walk(node, paths, doc_id)
 
 
 def squeezed(node: Any) -> str:
@@ -112,20 +132,20 @@ def squeezed(node: Any) -> str:
 
 
 def _text(
-    doc_id: str, text: str, node: Any, tree: Any, *, kind: Any = "text", level: int = 0
+    doc_id: str, text: str, node: Any, paths: _Paths, *, kind: Any = "text", level: int = 0
 ) -> Iterator[Element]:
     text = clean(text) if kind == "code" else squeeze(clean(text))
     if text:
-        place = Place(xpath=tree.getpath(node))
+        place = Place(xpath=paths(node))
         piece = Piece(start=0, end=len(text), place=place)
         made: Any = "heading" if level else kind
         yield Element(doc_id=doc_id, kind=made, text=text, place=place, pieces=(piece,), level=level)
 
 
-def _table(node: Any, tree: Any, doc_id: str) -> Iterator[Element]:
+def _table(node: Any, paths: _Paths, doc_id: str) -> Iterator[Element]:
     """Yield a table; spanning cells are repeated, so that every row can be read alone."""
     for caption in node.findall("caption"):
-        yield from _text(doc_id, squeezed(caption), caption, tree)
+        yield from _text(doc_id, squeezed(caption), caption, paths)
     rows: list[list[str]] = []
     places: list[Place] = []
     header = 0
@@ -145,7 +165,7 @@ def _table(node: Any, tree: Any, doc_id: str) -> Iterator[Element]:
         if found and all(cell.tag == "th" for cell in found) and len(rows) == header:
             header += 1
         rows.append(cells)
-        places.append(Place(xpath=tree.getpath(row)))
+        places.append(Place(xpath=paths(row)))
     made = table(doc_id, rows, places, header=header or None)
     if made:
         yield made

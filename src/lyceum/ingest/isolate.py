@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lyceum.core.errors import ParseError
-from lyceum.core.packed import dump, unpack_element
+from lyceum.core.packed import unpack_element
 from lyceum.core.text import language
 from lyceum.core.types import Document, Element
 from lyceum.ingest.media import detect
@@ -56,7 +56,7 @@ class Isolated:
         elements = tuple(unpack_element(document.id, row) for page in pages for row in page["elements"])
         words = "\n".join(element.text for element in elements)
         warnings = tuple(warning for page in pages for warning in page["warnings"])
-        if not words.strip():
+        if not any(character.isalnum() for character in words):
             scan = any("text layer" in warning for warning in warnings)
             hint = "It looks like a scan: run OCR over it first." if scan else "Check that it holds text."
             raise ParseError(f"{name} holds no text.", hint=hint, code="empty")
@@ -89,7 +89,7 @@ class Isolated:
         try:
             async with asyncio.timeout(self.wall_seconds):
                 assert worker.stdin is not None
-                worker.stdin.write((dump(job) + "\n").encode())
+                worker.stdin.write((json.dumps(job) + "\n").encode())
                 await worker.stdin.drain()
                 await self._collect(worker, name, pages)
         except TimeoutError as problem:
@@ -116,6 +116,8 @@ class Isolated:
                 pages.append(told["page"])
             elif "error" in told:
                 error = told["error"]
+                if error["code"] == "limit":  # what is left of its memory would fail the next file
+                    await self.close()
                 raise ParseError(f"{name}: {error['message']}", hint=error["hint"], code=error["code"])
             else:
                 return

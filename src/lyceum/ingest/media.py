@@ -41,6 +41,7 @@ STRANGERS: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3", "a database", "Export its tables as CSV."),
 )
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_page = re.compile(rb"<(?:!doctype\s+html|html)\b", re.I)
 _markup = re.compile(rb"<(?:!doctype\s+html|html|head|body|div|p|table|h[1-6]|article|section|span)\b", re.I)
 
 
@@ -80,11 +81,11 @@ def _text(data: bytes, ending: str) -> str:
         return "md"
     if ending in ("csv", "tsv"):
         return "csv"
-    if _markup.search(data[:4096]) and (
-        ending in ("html", "htm", "xhtml", "") or data[:200].lstrip()[:1] == b"<"
-    ):
-        return "html"
-    return "code" if ending in CODE else "txt"
+    head = data[:4096]
+    if ending in CODE and not (ending == "xml" and _page.search(head)):
+        return "code"
+    opened = ending in ("html", "htm", "xhtml", "") or data[:200].lstrip()[:1] == b"<"
+    return "html" if opened and _markup.search(head) else "txt"
 
 
 def _zip(data: bytes, name: str) -> str:

@@ -7,9 +7,10 @@ outcome and stops nothing else. The same bytes again do nothing.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -106,6 +107,7 @@ class Ingest:
         self, job: Job, known: dict[str, tuple[str, frozenset[str]]]
     ) -> tuple[Staged | None, Outcome]:
         started = time.perf_counter()
+        job = replace(job, source=_shown(job.source), name=_shown(job.name))
         doc_id = document_id(job.source)
         try:
             with span("ingest.document", document=doc_id) as facts:
@@ -151,14 +153,15 @@ class Ingest:
 
     def _version(self, job: Job) -> str:
         try:
-            data = job.path.read_bytes()
+            with job.path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
         except OSError as problem:
             raise ParseError(
                 f"{job.name} cannot be read: {problem.strerror}.",
                 hint="Check that it exists and its permissions.",
                 code="unreadable",
             ) from problem
-        return digest(data, PARSERS, job.name.rsplit(".", 1)[-1].lower(), self.splitter.name)
+        return digest(content, PARSERS, job.name.rsplit(".", 1)[-1].lower(), self.splitter.name)
 
 
 async def _batches(
@@ -198,3 +201,8 @@ def jobs(paths: Sequence[Path], readers: frozenset[str] | None = None, base: Pat
             source = whole.relative_to(base.resolve()) if base else whole
             found.append(Job(path=whole, source=source.as_posix(), name=file.name, readers=readers))
     return list({job.source: job for job in found}.values())
+
+
+def _shown(name: str) -> str:
+    """Return a file's name as text, whatever bytes it has on the disk."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -33,11 +33,23 @@ def main() -> None:
 
 def limit(memory_mb: int) -> None:
     """Give up memory, core dumps, large files and many open files for good."""
-    memory = memory_mb * 1024 * 1024
+    memory, allowed = memory_mb * 1024 * 1024, resource.getrlimit(resource.RLIMIT_AS)[1]
+    memory = memory if allowed == resource.RLIM_INFINITY else min(memory, allowed)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+def exhausted() -> bool:
+    """Say whether this process has come near its limit: a library may call what failed by another name."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            peak = next((int(line.split()[1]) * 1024 for line in file if line.startswith("VmPeak")), 0)
+    except OSError:
+        return False
+    return most != resource.RLIM_INFINITY and peak > 0.9 * most
 
 
 def serve(job: dict[str, Any], out: IO[str]) -> None:
@@ -56,10 +68,20 @@ def serve(job: dict[str, Any], out: IO[str]) -> None:
         write(out, {"done": True})
     except LyceumError as problem:
         write(out, {"error": {"code": problem.code, "message": problem.message, "hint": problem.hint}})
-    except MemoryError:
+    except (
+        MemoryError,
+        SystemError,
+        ImportError,
+    ):  # the last two are what Python makes of a failed allocation
         hint = "Split the file, or raise reader.memory_mb in lyceum.toml."
         write(out, {"error": {"code": "limit", "message": f"{name} needs too much memory.", "hint": hint}})
     except Exception as problem:  # noqa: BLE001 - one item of a batch: its failure becomes data
+        if "memory" in str(problem).lower() or exhausted():
+            hint = "Split the file, or raise reader.memory_mb in lyceum.toml."
+            write(
+                out, {"error": {"code": "limit", "message": f"{name} needs too much memory.", "hint": hint}}
+            )
+            return
         message = f"{name} could not be read: {type(problem).__name__}."
         hint = "Open it in its program and save it again, or convert it to PDF."
         write(out, {"error": {"code": "corrupt", "message": message, "hint": hint}})

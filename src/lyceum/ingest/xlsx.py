@@ -40,13 +40,13 @@ def _rows(sheet: Any, budget: int) -> tuple[list[tuple[int, list[str]]], int]:
     """Return (row number, cells) of rows with content; the file's own claim of its size is not believed."""
     sheet.reset_dimensions()
     rows = []
-    for number, row in enumerate(sheet.iter_rows(max_col=COLUMNS), start=1):
+    for number, row in enumerate(sheet.iter_rows(), start=1):
         budget -= len(row) or 1
         if budget < 0:
             raise ParseError(
                 "The workbook has over 2,000,000 cells.", hint="Split it into files.", code="limit"
             )
-        cells = [shown(cell.value, getattr(cell, "number_format", "") or "") for cell in row]
+        cells = [shown(cell.value, getattr(cell, "number_format", "") or "") for cell in row[:COLUMNS]]
         if any(cells):
             rows.append((getattr(row[0], "row", number) or number, cells))
     return rows, budget

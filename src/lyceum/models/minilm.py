@@ -43,7 +43,7 @@ class MiniLM:
         self._load()
         vectors = np.empty((len(texts), self.dimension), np.float32)
         for row, text in enumerate(texts):
-            tokens = self._tokenizer.encode(text)
+            tokens = self._tokenizer.encode(text.encode("utf-8", "replace").decode())
             self.cut += bool(tokens.overflowing)
             feed = {
                 "input_ids": np.array([tokens.ids], np.int64),
