@@ -2,13 +2,15 @@
 
 Only development halves are used: the example questions', and, where LYCEUM_SHARED holds them, those of SQuAD 2.0
 (answerable and not) and CMRC 2018, each over its own passages. Questions of those two asked of the example
-documents are off-topic by construction. Run: python examples/calibrate.py
+documents are off-topic by construction; intercepts are moved so that OFF_TOPIC of them are answered.
+Run: python examples/calibrate.py
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import random
 import sys
@@ -34,6 +36,7 @@ from lyceum.core.types import Query  # noqa: E402
 from lyceum.ingest.pipeline import jobs  # noqa: E402
 
 Row = tuple[str, str, list[float], bool]  # group, weights, features, right
+OFF_TOPIC = 0.035
 WEIGHT = {"examples": 2.0, "unanswerable": 0.15}
 
 
@@ -118,11 +121,19 @@ def fit(rows: list[Row], ridge: float = 1.0) -> np.ndarray[Any, np.dtype[np.floa
     return beta
 
 
+def _shift(rows: list[Row], beta: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    """Return what lets OFF_TOPIC of the off-topic questions reach the threshold: the mix here is not the user's."""
+    off = [np.dot([1.0, *features], beta) for group, _, features, _ in rows if group == "off-topic"]
+    wanted = math.log(refuse.THRESHOLD / (1 - refuse.THRESHOLD))
+    return wanted - float(np.quantile(off, 1 - OFF_TOPIC))
+
+
 def main() -> None:
     rows = asyncio.run(harvest()) + asyncio.run(harvest(encoder=False))
     for name in refuse.WEIGHTS:
         some = [row for row in rows if row[1] == name]
         beta = fit(some)
+        beta[0] += _shift(some, beta)
         print(f'    "{name}": ({", ".join(f"{value:.2f}" for value in beta)}),')
         for group in dict.fromkeys(group for group, *_ in some):
             own = [row for row in some if row[0] == group]

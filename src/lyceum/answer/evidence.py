@@ -30,8 +30,9 @@ LONGEST = 600  # characters of a question with its other words
 ENCODED = 64  # statements that are compared by meaning; chosen by coverage and rank
 ABOVE = 0.8  # what a word in the title or heading counts, compared with one in the statement itself
 WORDS, KIND, RANKED = 0.4, 0.25, 0.05
-ACROSS, REST = 0.9, 0.3  # what a share counts in the other script; what an unknown Chinese character weighs
+ACROSS, REST = 0.9, 1.5  # what a share counts in the other script; what an unknown Chinese character weighs
 SAME = 0.7  # what a word counts that stands there under another name
+FOREIGN = 0.8  # what a score counts in the other script
 UNDER = 0.9  # what a cosine counts that a statement has only together with its headings
 
 # Words that ask but name nothing; they are not looked for in a statement.
@@ -90,13 +91,14 @@ class Evidence:
         judged = []
         for statement, (coverage, passage), cosine in zip(found, covered.tolist(), cosines, strict=True):
             lacks = _lacks(wanted, statement)
+            across = has_cjk(query.text) != has_cjk(statement.reading)
             score = coverage if cosine is None else WORDS * coverage + (1 - WORDS) * max(cosine, 0.0)
+            score *= FOREIGN if across else 1.0
             score -= KIND * lacks + RANKED * (best - statement.hit.score)
             judged.append(
                 Judged(
                     statement=statement, coverage=coverage, passage=passage, cosine=cosine, lacks=lacks,
-                    across=has_cjk(query.text) != has_cjk(statement.reading), missing=missing[statement.rank],
-                    score=score,
+                    across=across, missing=missing[statement.rank], score=score,
                 )
             )  # fmt: skip
         return sorted(judged, key=lambda one: -one.score)
@@ -116,6 +118,12 @@ class Evidence:
         terms = [term for term in self.analyzer(statement.quote) if term not in held and term[0] != "#"]
         codes = [word for word in details(statement.quote) if re.search(r"[A-Za-z].*\d", word)]
         return " ".join(dict.fromkeys([*terms, *codes]))
+
+    def names(self, question: str, statement: Statement) -> list[str]:
+        """Return codes and names that a statement adds to the question; in Chinese, words of three characters."""
+        found = [word for word in details(statement.quote) if not word.isdigit()]
+        found += [word for word in self.analyzer(statement.quote) if has_cjk(word) and len(word) > 2]
+        return [word for word in dict.fromkeys(found) if word.lower() not in question.lower()]
 
     def asked(self, question: str) -> list[str]:
         """Return the question's terms that name something; all of them when none does."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 from lyceum.answer import refuse
-from lyceum.answer.asked import details, parts, refers_back
+from lyceum.answer.asked import parts, refers_back
 from lyceum.answer.cite import cite
 from lyceum.answer.current import current
 from lyceum.answer.evidence import Evidence, Judged
@@ -17,8 +17,9 @@ from lyceum.core.types import Answer, Citation, Hit, Query
 
 SECOND = 0.45  # a second statement is shown when its score is at least this share of the best one's
 NEXT = 0.1  # what the sentence after the best one gains in that comparison
-CONTEXT = 0.5  # what a score with the question's context counts beside that of a part alone
-CODE = 0.6  # what a statement gains that holds a code which the first answer named
+# What a score with the whole question, or with the first answer's words, counts beside that of a part alone; and
+# what a statement gains that holds all names and codes of the first answer.
+CONTEXT, BACK, NAMED = 0.25, 0.5, 1.0
 
 
 class Extractive:
@@ -78,15 +79,18 @@ class Extractive:
         sure, enough = 0.0, self.threshold
         for text in asked:
             first = best[0][1] if best else None
-            known = self.evidence.news(query.text, first.statement) if first and refers_back(text) else ""
+            back = first is not None and refers_back(text)
+            known = self.evidence.news(query.text, first.statement) if first and back else ""
+            names = self.evidence.names(query.text, first.statement) if first and back else []
             context = replace(query, text=f"{text} {known}" if known else query.text)
             hits, around = await self.judged(context)
             found, own = await self.judged(replace(query, text=text), [*hits, *found])
             if first and self._also(text, first, own):
                 best.append((text, first))
                 continue
-            scores = {_key(one): one.score + CODE * _names(one, known) for one in around}
-            ranked = sorted(own, key=lambda one: -(one.score + CONTEXT * scores.get(_key(one), 0.0)))
+            weight = BACK if back else CONTEXT
+            scores = {_key(one): weight * one.score + NAMED * _held(one, names) for one in around}
+            ranked = sorted(own, key=lambda one: -(one.score + scores.get(_key(one), 0.0)))
             fresh = [one for one in ranked if first is None or not _same(one, first)]
             confidence = max(refuse.confidence(text, fresh), refuse.confidence(context.text, fresh))
             sure = max(sure, confidence)
@@ -141,9 +145,9 @@ def _same(one: Judged, other: Judged) -> bool:
     return mine.row or mine.start == theirs.start
 
 
-def _names(one: Judged, known: str) -> bool:
-    codes = [word for word in details(known) if not word.isalpha()]
-    return any(code in one.statement.quote for code in codes)
+def _held(one: Judged, names: Sequence[str]) -> float:
+    """Return the share of the names that stand in a statement."""
+    return sum(name in one.statement.quote for name in names) / max(len(names), 1)
 
 
 def _line(cited: Citation) -> str:
