@@ -98,6 +98,9 @@ _detail = re.compile(
     r"(?<![A-Za-z0-9])(?:(?=[A-Za-z-]*\d)[A-Za-z0-9]+(?:[-.][A-Za-z0-9]+)*(?![\d.]*[月日号])|[A-Z][A-Za-z]+)"
 )
 _grouped = re.compile(r"(?<=\d),(?=\d{3})")
+_edition = re.compile(
+    r"\b(?:version|edition)\s\d+(?![\d.]*\.\d)|第\s?\d+\s?版", re.I
+)  # `current` looks at these
 _question = r"(?=(?:what|how|who|whom|whose|when|where|which|why|is|are|does|do|did|can|may|must)\b)"
 _join = re.compile(rf",?\s+as well as\s+|,?\s+and\s+{_question}|[?;.]\s+(?:and\s+)?{_question}", re.I)
 # One question about two things: "... of A and of B", "... A as well as B", "A和B分别是多少".
@@ -124,7 +127,7 @@ def mismatch(wanted: str, text: str) -> bool:
 
 def details(text: str) -> list[str]:
     """Return codes, numbers, acronyms and names of a text; a sentence's first word is capitalised anyway."""
-    text = _grouped.sub("", text)
+    text = _edition.sub("", _grouped.sub("", text))
     found = [(text[: match.start()].rstrip()[-1:], match.group()) for match in _detail.finditer(text)]
     return [
         word for before, word in found if before not in ("", *".?!") or not word.isalpha() or word.isupper()

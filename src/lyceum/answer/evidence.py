@@ -27,6 +27,7 @@ from lyceum.core.text import has_cjk, headline, language
 from lyceum.core.types import Hit, Query
 
 LONGEST = 600  # characters of a question with its other words
+REMEMBERED = 8_000  # vectors of texts, 12 MB
 ENCODED = 64  # statements that are compared by meaning; chosen by coverage and rank
 ABOVE = 0.8  # what a word in the title or heading counts, compared with one in the statement itself
 WORDS, KIND, RANKED = 0.4, 0.25, 0.05
@@ -78,6 +79,7 @@ class Evidence:
         self, analyzer: Analyzer, embedder: Embedder | None = None, synonyms: Synonyms | None = None
     ) -> None:
         self.analyzer, self.embedder, self.synonyms = analyzer, embedder, synonyms
+        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Judged]:
         """Return the statements of the hits, best first."""
@@ -156,11 +158,23 @@ class Evidence:
         if chosen:
             above = [f"{found[i].above}: {found[i].reading}" for i in chosen]
             texts = [question, *(found[i].reading for i in chosen), *above]
-            vectors = np.asarray(await self.embedder(texts), np.float32)
+            vectors = await self._encoded(texts)
             alone, under = np.split(vectors[1:] @ vectors[0], 2)
             for i, cosine in zip(chosen, np.maximum(alone, UNDER * under), strict=True):
                 cosines[i] = float(cosine)
         return cosines
+
+    async def _encoded(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return vectors; the same statements come up within a question of two parts and between questions."""
+        assert self.embedder is not None
+        missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        if len(self._vectors) + len(missing) > REMEMBERED:
+            self._vectors.clear()
+            missing = list(dict.fromkeys(texts))
+        if missing:
+            made = np.asarray(await self.embedder(missing), np.float32)
+            self._vectors.update(zip(missing, made, strict=True))
+        return np.stack([self._vectors[text] for text in texts])
 
     def _speaks(self, text: str) -> bool:
         assert self.embedder is not None

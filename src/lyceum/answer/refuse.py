@@ -14,6 +14,7 @@ from lyceum.answer.evidence import Judged
 from lyceum.core.text import language
 
 THRESHOLD = 0.3
+ABOUT = 0.4  # the share of the question's words from which on a passage is about its matter
 
 REASONS = {
     "en": {
@@ -40,7 +41,8 @@ def reason(question: str, kind: str, detail: str = "") -> str:
 
 def explained(question: str, judged: Sequence[Judged]) -> str:
     """Return the reason that fits what was found."""
-    missed = judged[0].missing if judged else ()
+    about = bool(judged) and judged[0].passage >= ABOUT
+    missed = [word for word in judged[0].missing if about or not word.isalpha()] if judged else []
     detail = next((word for word in missed if all(word in one.missing for one in judged)), "")
     return reason(question, "nothing" if not judged else "detail" if detail else "weak", detail)
 
