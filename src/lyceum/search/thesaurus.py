@@ -19,8 +19,8 @@ LONGEST = 6  # characters of a Chinese phrase; an English one has at most three 
 class Thesaurus:
     """Groups are read at the first use."""
 
-    def __init__(self, analyzer: Analyzer, file: Path = FILE) -> None:
-        self.analyzer, self.file = analyzer, file
+    def __init__(self, analyzer: Analyzer, file: Path | None = None) -> None:
+        self.analyzer, self.file = analyzer, file or FILE
         self._groups: dict[str, dict[str, None]] = {}
 
     def __call__(self, text: str) -> list[tuple[str, tuple[str, ...]]]:
