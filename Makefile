@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV ?= .venv
 RUN = $(VENV)/bin
 READY = $(VENV)/.ready
+TOOLS = $(VENV)/.tools
+PIP = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: help setup demo test check bench serve docs long clean
 
@@ -13,36 +15,40 @@ setup: $(READY)  ## make the environment and fetch the encoder (once)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[models,dev]'
+	$(PIP) -e '.[models]'
 	$(RUN)/lyceum models add minilm || echo "No encoder could be fetched: search stays lexical. Try again later: lyceum models add minilm"
 	@du -sm $(VENV) | awk '{print "installed: " $$1 " MB"}'
 	@touch $(READY)
 
+$(TOOLS): $(READY)
+	$(PIP) -e '.[models,dev]'
+	@touch $(TOOLS)
+
 demo: setup  ## read the example documents and answer questions about them
 	$(RUN)/lyceum demo
 
-test: setup  ## run every test and print the coverage
+test: $(TOOLS)  ## run every test and print the coverage
 	rm -f .coverage .coverage.*
 	$(RUN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(RUN)/coverage combine --quiet
 	$(RUN)/coverage report --skip-covered --fail-under=85
 
-check: setup  ## formatting, lint, types and the import law
+check: $(TOOLS)  ## formatting, lint, types and the import law
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
-bench: setup  ## run every bench in its short form
-	@for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench --quick || exit 1; done
+bench: $(TOOLS)  ## run every bench in its short form
+	@failed=; for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench --quick || failed=1; done; test -z "$$failed"
 
 serve: setup  ## answer over HTTP on 127.0.0.1:8420
 	$(RUN)/lyceum serve
 
-docs: setup  ## write the generated pages of docs/
+docs: $(TOOLS)  ## write the generated pages of docs/
 	$(RUN)/python docs/generate.py
 
-long: setup  ## every bench in its long form
+long: $(TOOLS)  ## every bench in its long form
 	@for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench; done
 
 clean:  ## remove the environment and the demo's home
