@@ -184,3 +184,22 @@ def test_ledger_is_private_enough(tmp_path: Path) -> None:
         assert stat.S_ISREG((tmp_path / "ledger.db").stat().st_mode)
 
     run(check())
+
+
+def test_files_that_a_killed_writer_left_are_no_obstacle(tmp_path: Path) -> None:
+    """A kill between writing a deletion file and the commit leaves one whose name the next commit wants."""
+
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([document("a.md", "one word", "two words"), document("b.md", "three words")])
+        folder = home.lexical.folder
+        segments = {file.name.split(".")[0] for file in folder.glob("*.idx")}
+        for segment in segments:
+            for stamp in range(200):
+                if not list(folder.glob(f"{segment}.{stamp}.del")):
+                    (folder / f"{segment}.{stamp}.del").touch()
+        await home.store.remove(document("a.md")[0].id, ALL)
+        assert await home.texts("words") == ["three words"]
+        assert await home.store.behind() == {}
+
+    run(check())

@@ -88,6 +88,9 @@ class StoreError(LyceumError):
     default_code = "store"
 
 
+REBUILD = "rebuild"  # the code of a view that has dropped its files and starts again from the first change
+
+
 class Busy(LyceumError):
     """Somebody else holds what is needed."""
 

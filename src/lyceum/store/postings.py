@@ -16,6 +16,7 @@ from typing import Any
 
 import tantivy
 
+from lyceum.core.errors import REBUILD, StoreError
 from lyceum.core.protocols import Analyzer
 from lyceum.core.text import headline
 from lyceum.core.types import Change, Query
@@ -68,6 +69,25 @@ class Postings:
         # A change up to `pending` may already be in the index without the state saying so: delete first.
         doubtful = int(known.get("pending", 0))
         state.write(self.folder, {**known, "pending": max(last, doubtful)})
+        try:
+            self._commit(index, changes, doubtful)
+        except (ValueError, OSError) as problem:
+            # A writer that was killed leaves files behind whose names the next one needs; nothing here is dear.
+            self._forget()
+            full = "No space" in str(problem)  # then the old files still answer, and new ones would not fit
+            if not full:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise StoreError(
+                f"The view {self.name} could not be written: {problem}.",
+                hint="Free some space and try again." if full else "It is rebuilt; try again.",
+                code="disk_full" if full else REBUILD,
+            ) from problem
+        groups = {tuple(group) for group in known["readers"]}
+        groups |= {tuple(sorted(one.document.readers)) for one in changes if one.document is not None}
+        fresh = {"recipe": self.recipe, "position": last, "pending": last, "readers": sorted(groups)}
+        state.write(self.folder, fresh)
+
+    def _commit(self, index: tantivy.Index, changes: Sequence[Change], doubtful: int) -> None:
         writer = index.writer(heap_size=HEAP, num_threads=1)
         latest = {change.number: change for change in changes}
         gone = [n for n, change in latest.items() if change.kind != "put" or change.sequence <= doubtful]
@@ -78,10 +98,6 @@ class Postings:
                 writer.add_document(self._document(change))
         writer.commit()
         writer.wait_merging_threads()
-        groups = {tuple(group) for group in known["readers"]}
-        groups |= {tuple(sorted(one.document.readers)) for one in changes if one.document is not None}
-        fresh = {"recipe": self.recipe, "position": last, "pending": last, "readers": sorted(groups)}
-        state.write(self.folder, fresh)
 
     def _reset(self) -> dict[str, Any]:
         shutil.rmtree(self.folder, ignore_errors=True)

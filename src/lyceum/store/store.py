@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lyceum.core.errors import Busy, NotFound
+from lyceum.core.errors import REBUILD, Busy, NotFound, StoreError
 from lyceum.core.protocols import View
 from lyceum.core.trace import span
 from lyceum.store import writes
@@ -106,6 +106,15 @@ class Store:
             await self._follow(view)
 
     async def _follow(self, view: View) -> None:
+        """Bring a view up to date; one that cannot go on from where it was starts again."""
+        try:
+            await self._replay(view)
+        except StoreError as problem:
+            if problem.code != REBUILD:
+                raise
+            await self._replay(view)
+
+    async def _replay(self, view: View) -> None:
         with span("store.apply", view=view.name) as facts:
             since = await view.position()
             facts["changes"] = 0
