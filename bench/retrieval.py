@@ -32,7 +32,7 @@ from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
 from tests.exact import ExactBM25F
 
-QUICK = ("squad_en", "wikitablequestions_en", "clapnq_en", "rageval_finance_zh")
+QUICK = ("squad_en", "wikitablequestions_en", "rageval_finance_zh")
 Run = dict[str, list[str]]
 
 

@@ -6,6 +6,7 @@ Whoever reads needs no lock. It knows no file format, no model and no question.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from lyceum.core.trace import span
 from lyceum.store import writes
 from lyceum.store.ledger import Ledger
 
+log = logging.getLogger(__name__)
 BATCH = 2_000
 
 
@@ -69,7 +71,10 @@ class Store:
 
     async def catch_up(self) -> None:
         """Bring every view to the ledger's last change; skipped when another process is writing right now."""
-        if await self.behind():
+        if behind := await self.behind():
+            if max(behind.values()) > BATCH:  # after an encoder was added, for example
+                told = ", ".join(f"{name} {missing:,}" for name, missing in behind.items())
+                log.warning("Views are brought up to date first (changes to follow: %s).", told)
             try:
                 async with self.writing(wait=0):
                     await self._apply()
