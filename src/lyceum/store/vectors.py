@@ -30,6 +30,7 @@ ROW = np.dtype(
     [("number", "<i8"), ("scale", "<f4"), ("readers", "<u4"), ("language", "S2"), ("facets", "<u4", (4,))]
 )
 BLOCK = 64
+INLINE = 500  # so few vectors are compared in some .1 ms
 Floats = npt.NDArray[np.float32]
 
 
@@ -85,6 +86,7 @@ class Vectors:
         self._guard = threading.Lock()
         self._stamp = (-1, -1)
         self._snapshot: _Snapshot | None = None
+        self._asked: dict[str, Floats] = {}
 
     # --- following the ledger --------------------------------------------------------------------------
 
@@ -229,11 +231,21 @@ class Vectors:
         """
         if not query.readers or (query.vector is None and not query.text.strip()):
             return []
-        if query.vector is not None:
-            vector = np.asarray([query.vector], np.float32)
-        else:
-            vector = np.asarray(await self.embedder([clean(query.text)]), np.float32)
+        vector = await self._vector(query)
+        if among is not None and len(among) <= INLINE:  # quicker than a hop to a thread and back
+            return self._find(vector, query, k, among)
         return await asyncio.to_thread(self._find, vector, query, k, among)
+
+    async def _vector(self, query: Query) -> Floats:
+        """Return the question's vector, 1 x dimension; fusion asks twice, so the last ones are remembered."""
+        if query.vector is not None:
+            return np.asarray([query.vector], np.float32)
+        text = clean(query.text)
+        if text not in self._asked:
+            if len(self._asked) >= 64:
+                self._asked.clear()
+            self._asked[text] = np.asarray(await self.embedder([text]), np.float32)
+        return self._asked[text]
 
     def _find(
         self, vector: Floats, query: Query, k: int, among: Sequence[int] | None
