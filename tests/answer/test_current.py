@@ -120,3 +120,13 @@ def test_all_hits_of_an_edition_share_its_fate() -> None:
 def test_nothing_found_and_a_single_edition() -> None:
     assert current("What is the limit?", []) == []
     assert current("What is the limit in version 2?", [FIRST]) == [FIRST]
+
+
+def test_the_years_of_one_text_say_nothing_of_another() -> None:
+    """Both texts have an edition 1; the question names the year of the travel policy's."""
+    other = [
+        edition("Parking rules version 1", 1.0, "2020-01-01"),
+        edition("Parking rules version 2", 2.0, "2024-01-01"),
+    ]
+    kept = titles("What was the hotel limit in 2023?", [*POLICIES, *other])
+    assert kept == ["Travel policy version 1", "Parking rules version 2"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from lyceum.answer.evidence import Evidence, Judged
@@ -160,3 +164,26 @@ def test_news_are_the_words_and_codes_that_the_question_did_not_hold() -> None:
 def test_a_statement_that_only_repeats_the_question_is_no_news() -> None:
     (one,) = statements([hit(prose("The pump hums."))])
     assert by_words.news("When does the pump hum?", one) == ""
+
+
+def test_questions_at_once_do_not_empty_each_other_s_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One question waits for the encoder while another fills the memory and empties it."""
+    monkeypatch.setattr("lyceum.answer.evidence.REMEMBERED", 6)
+    first, *others = [
+        hit(prose(f"The pump {word} is outside.")) for word in ("alpha", "beta", "gamma", "delta")
+    ]
+
+    class Slow(ToyEncoder):
+        async def __call__(self, texts: Sequence[str]) -> Any:
+            await asyncio.sleep(0)
+            return await super().__call__(texts)
+
+    async def check() -> None:
+        evidence = Evidence(Standard(), Slow())
+        await evidence(Query(text="Where is the pump?"), [first])
+        few, many = Query(text="Where is the pump now?"), Query(text="Where are the pumps?")
+        judged = await asyncio.gather(evidence(few, [first]), evidence(many, others))
+        assert [len(found) for found in judged] == [1, 3]
+        assert all(one.cosine is not None for found in judged for one in found)
+
+    run(check())

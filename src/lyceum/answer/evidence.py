@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -130,20 +131,24 @@ class Evidence:
     def asked(self, question: str) -> list[str]:
         """Return the question's terms that name something; all of them when none does."""
         words = self.analyzer(question)
-        asking = {term for word in ASKING for term in self.analyzer(word)} | ASKING
-        return [word for word in words if word not in asking] or words
+        return [word for word in words if word not in self._asking] or words
+
+    @cached_property
+    def _asking(self) -> frozenset[str]:
+        return ASKING.union(*(self.analyzer(word) for word in ASKING))
 
     def _covered(self, question: str, found: Sequence[Statement], known: Known) -> npt.NDArray[np.float64]:
         """Return the shares (statements x 2) of the question's words in each statement and in its passage."""
         words = [(set(self.analyzer(one.reading)), set(self.analyzer(one.above))) for one in found]
         others = [(phrase, tuple(frozenset(self.analyzer(one)) for one in same)) for phrase, same in known]
-        covered = _coverages(self.asked(question), words, found, self.analyzer, others, words)
+        wanted = self.asked(question)
+        covered = _coverages(wanted, words, found, self.analyzer, others, words)
         if letters := _letters(question):
             held = [(set(_letters(one.reading)), set(_letters(one.above))) for one in found]
             covered = (covered + _coverages(letters, held, found, _letters, others, words)) / 2
         foreign = np.array([has_cjk(one.reading) != bool(letters) for one in found], np.bool_)
         if foreign.any():
-            across = _across(question, self.asked(question), found, others, words)
+            across = _across(question, wanted, found, others, words)
             covered[foreign] = ACROSS * across[foreign]
         return covered
 
@@ -167,14 +172,16 @@ class Evidence:
     async def _encoded(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return vectors; the same statements come up within a question of two parts and between questions."""
         assert self.embedder is not None
-        missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
-        if len(self._vectors) + len(missing) > REMEMBERED:
-            self._vectors.clear()
-            missing = list(dict.fromkeys(texts))
+        # A copy of one's own: another question may empty the memory while this one waits for the encoder.
+        known = {text: self._vectors[text] for text in texts if text in self._vectors}
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
         if missing:
             made = np.asarray(await self.embedder(missing), np.float32)
-            self._vectors.update(zip(missing, made, strict=True))
-        return np.stack([self._vectors[text] for text in texts])
+            known.update(zip(missing, made, strict=True))
+            if len(self._vectors) + len(missing) > REMEMBERED:
+                self._vectors.clear()
+            self._vectors.update(known)
+        return np.stack([known[text] for text in texts])
 
     def _speaks(self, text: str) -> bool:
         assert self.embedder is not None
@@ -183,7 +190,7 @@ class Evidence:
 
 def _missing(question: str, found: Sequence[Statement], known: Known) -> dict[int, tuple[str, ...]]:
     """Return for every passage the details of the question that neither it nor its headings hold."""
-    others = {phrase: same for phrase, same in known}
+    others = dict(known)
     missing: dict[int, tuple[str, ...]] = {}
     for one in found:
         if one.rank not in missing:
@@ -240,14 +247,14 @@ def _across(
     What can be found there: phrases with a word for them in that language, and Latin words and numbers as they
     stand. The rest of the question counts little, for it cannot be compared.
     """
-    phrases = [(frozenset((phrase,)), others) for phrase, others in known]
     inside = " ".join(phrase for phrase, _ in known)
-    neutral = [term for term in dict.fromkeys(wanted) if not has_cjk(term) and (term not in inside)]
-    units = [*phrases, *((frozenset((term,)), (frozenset((term,)),)) for term in neutral)]
+    translated = set(inside.split())
+    neutral = [term for term in dict.fromkeys(wanted) if not has_cjk(term) and term not in translated]
+    units = [*(others for _, others in known), *((frozenset((term,)),) for term in neutral)]
     if not units:
         return np.zeros((len(found), 2))
     holds = np.array(
-        [[any(other <= (body | above) for other in others) for _, others in units] for body, above in words],
+        [[any(other <= (body | above) for other in others) for others in units] for body, above in words],
         np.float64,
     )
     weights = np.log(1 + (len(found) + 1) / (holds.sum(axis=0) + 0.5))

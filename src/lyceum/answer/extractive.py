@@ -79,16 +79,17 @@ class Extractive:
         sure, enough = 0.0, self.threshold
         for text in asked:
             first = best[0][1] if best else None
-            back = first is not None and refers_back(text)
-            known = self.evidence.news(query.text, first.statement) if first and back else ""
-            names = self.evidence.names(query.text, first.statement) if first and back else []
+            known, weight = "", CONTEXT
+            names: list[str] = []
+            if first and refers_back(text):
+                known, weight = self.evidence.news(query.text, first.statement), BACK
+                names = self.evidence.names(query.text, first.statement)
             context = replace(query, text=f"{text} {known}" if known else query.text)
             hits, around = await self.judged(context)
             found, own = await self.judged(replace(query, text=text), [*hits, *found])
             if first and self._also(text, first, own):
                 best.append((text, first))
                 continue
-            weight = BACK if back else CONTEXT
             scores = {_key(one): weight * one.score + NAMED * _held(one, names) for one in around}
             ranked = sorted(own, key=lambda one: -(one.score + scores.get(_key(one), 0.0)))
             fresh = [one for one in ranked if first is None or not _same(one, first)]

@@ -26,7 +26,7 @@ class Thesaurus:
     def __call__(self, text: str) -> list[tuple[str, tuple[str, ...]]]:
         """Return each known phrase of the text, longest first at its place, with the other words of its groups."""
         groups = self._groups = self._groups or self._read()
-        found: dict[str, str] = {}
+        found: list[str] = []
         text = text.lower()
         place = 0
         while place < len(text):
@@ -35,15 +35,15 @@ class Thesaurus:
                 (text[place:end] for end in ends if has_cjk(text[place]) and text[place:end] in groups), ""
             )
             if phrase:
-                found[phrase] = phrase
+                found.append(phrase)
             place += len(phrase) or 1
         stems = [term for term in self.analyzer(text) if not has_cjk(term)]
         for size in (3, 2, 1):
             for start in range(len(stems) - size + 1):
                 key = " ".join(stems[start : start + size])
-                if key in groups and not any(key in longer for longer in found):
-                    found[key] = key
-        return [(phrase, tuple(groups[phrase])) for phrase in found]
+                if key in groups and not any(f" {key} " in f" {longer} " for longer in found):
+                    found.append(key)
+        return [(phrase, tuple(groups[phrase])) for phrase in dict.fromkeys(found)]
 
     def _read(self) -> dict[str, dict[str, None]]:
         """Return for each phrase (Chinese as written, English as stems) the words of all its groups, in order."""
