@@ -12,8 +12,8 @@ QUOTE = 400
 
 
 def place(where: Place) -> dict[str, Any]:
-    """Return what is known of a place: page, sheet, row, line, xpath and box."""
-    names = ("page", "sheet", "row", "line", "xpath", "box")
+    """Return what is known of a place: part, page, sheet, row, line, xpath and box."""
+    names = ("part", "page", "sheet", "row", "line", "xpath", "box")
     return {name: value for name in names if (value := getattr(where, name)) is not None}
 
 

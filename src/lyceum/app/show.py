@@ -32,7 +32,7 @@ def as_json(value: Any) -> None:
 
 def where(place: Place) -> str:
     """Return a place in words: p. 3, sheet Prices row 7, line 12."""
-    parts = []
+    parts = [] if place.part is None else [place.part]
     if place.page is not None:
         parts.append(f"p. {place.page}")
     if place.sheet is not None:

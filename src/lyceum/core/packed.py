@@ -8,7 +8,7 @@ from typing import Any
 
 from lyceum.core.types import Element, Piece, Place, Table
 
-PLACE = ("page", "box", "sheet", "row", "line", "xpath")
+PLACE = ("part", "page", "box", "sheet", "row", "line", "xpath")
 
 
 def dump(value: Any) -> str:

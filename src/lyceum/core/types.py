@@ -15,8 +15,12 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where something stands in its document; only what the format knows is set. Numbers count from one."""
+    """Where something stands in its document; only what the format knows is set. Numbers count from one.
 
+    `part` names the file inside an archive or mail that the other values belong to: "offer.zip/list.xlsx".
+    """
+
+    part: str | None = None
     page: int | None = None
     box: Box | None = None
     sheet: str | None = None
@@ -83,11 +87,17 @@ class Element:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a parser gives at a time: a page, a sheet, or the whole of a format without pages."""
+    """What a parser gives at a time: a page, a slide, a sheet, or the whole of a format without pages.
+
+    `ocr` when its words were recognised in a picture; `pictured` when a picture fills most of it.
+    """
 
     elements: tuple[Element, ...]
     title: str = ""
     warnings: tuple[str, ...] = ()
+    place: Place = Place()
+    ocr: bool = False
+    pictured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

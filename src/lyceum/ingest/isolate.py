@@ -52,7 +52,7 @@ class Isolated:
         """Return the document's elements; raise ParseError when there are none."""
         media = await asyncio.to_thread(self._media, path, name)
         async with self._turn:
-            pages = await self._ask(path, name, media, document.id)
+            pages = await self._ask(path, name, media, document)
         elements = tuple(unpack_element(document.id, row) for page in pages for row in page["elements"])
         words = "\n".join(element.text for element in elements)
         warnings = tuple(warning for page in pages for warning in page["warnings"])
@@ -82,9 +82,15 @@ class Isolated:
             )  # fmt: skip
         return detect(path.read_bytes(), name)
 
-    async def _ask(self, path: Path, name: str, media: str, doc_id: str) -> list[dict[str, Any]]:
+    async def _ask(self, path: Path, name: str, media: str, document: Document) -> list[dict[str, Any]]:
         worker = await self._ready()
-        job = {"path": str(path), "media": media, "name": name, "id": doc_id}
+        job = {
+            "path": str(path),
+            "media": media,
+            "name": name,
+            "id": document.id,
+            "meta": dict(document.meta),
+        }
         pages: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(self.wall_seconds):

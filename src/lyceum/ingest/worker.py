@@ -1,7 +1,8 @@
 """The parsing process: limits are set before any parser is imported; one JSON line a page goes to its parent.
 
-Standard input: one JSON line a job {path, media, name, document}. Standard output: {"page"} lines, then
-{"done"} or {"error"}. What libraries print goes to standard error. It serves many jobs and holds no secret.
+Standard input: one JSON line a job {path, media, name, id, meta}; `meta` holds the options of parsers (passwords,
+ocr). Standard output: {"page"} lines, then {"done"} or {"error"}. What libraries print goes to standard error.
+It serves many jobs.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import sys
 from typing import IO, Any
 
 from lyceum.core.errors import LyceumError
-from lyceum.core.packed import dump, pack_element
-from lyceum.core.types import Document
+from lyceum.core.packed import dump, pack_element, pack_place
+from lyceum.core.types import Document, Page
 
 
 def main() -> None:
@@ -62,9 +63,10 @@ def serve(job: dict[str, Any], out: IO[str]) -> None:
             data = file.read()
         module, _, function = PARSERS[job["media"]].partition(":")
         parse = getattr(importlib.import_module(module), function)
-        for page in parse(data, Document(id=job["id"], source=name, version="", media=job["media"])):
-            packed = {"elements": [pack_element(one) for one in page.elements], "title": page.title}
-            write(out, {"page": {**packed, "warnings": page.warnings}})
+        for page in parse(
+            data, Document(id=job["id"], source=name, version="", media=job["media"], meta=job["meta"])
+        ):
+            write(out, {"page": pack_page(page)})
         write(out, {"done": True})
     except LyceumError as problem:
         write(out, {"error": {"code": problem.code, "message": problem.message, "hint": problem.hint}})
@@ -85,6 +87,14 @@ def serve(job: dict[str, Any], out: IO[str]) -> None:
         message = f"{name} could not be read: {type(problem).__name__}."
         hint = "Open it in its program and save it again, or convert it to PDF."
         write(out, {"error": {"code": "corrupt", "message": message, "hint": hint}})
+
+
+def pack_page(page: Page) -> dict[str, Any]:
+    """Return a page as JSON values."""
+    return {
+        "elements": [pack_element(one) for one in page.elements], "title": page.title,
+        "warnings": page.warnings, "place": pack_place(page.place), "ocr": page.ocr, "pictured": page.pictured,
+    }  # fmt: skip
 
 
 def write(out: IO[str], value: dict[str, Any]) -> None:
