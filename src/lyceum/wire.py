@@ -33,6 +33,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "reader": {"kind": "ingest.isolated"},
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
+    "gloss": {"kind": "search.gloss"},
     "retriever": {"kind": "search.hybrid"},
     "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
@@ -89,7 +90,7 @@ def build(
 
     part("analyzer")
     store = _store(parts)
-    embedder = parts["embedder"] = parts["encoder"] if "encoder" in parts else part("encoder")
+    embedder = parts["embedder"] = _glossed(part("encoder"), part("gloss"))
     lexical, dense = _views(store, parts)
     if dense is None:
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
@@ -117,6 +118,15 @@ def _store(parts: dict[str, Any]) -> Any:
 
     ledger = parts["ledger"] = parts.get("ledger") or Ledger(parts["folder"])
     return Store(parts["folder"], ledger)
+
+
+def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
+    """Let an encoder that has not learnt Chinese read it in English words."""
+    if embedder is None or gloss is None or "zh" in embedder.languages:
+        return embedder
+    from lyceum.models.glossed import Glossed
+
+    return Glossed(embedder, gloss, gloss.name)
 
 
 def _views(store: Any, parts: dict[str, Any]) -> tuple[Any, Any]:

@@ -57,9 +57,9 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
 # Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, by words alone, and by words
 # in the other script.
 WEIGHTS = {
-    "compared": (-3.01, 2.07, 1.73, 3.06, -1.47, -0.87),
-    "by_words": (-2.60, 2.84, 3.01, 0.00, -1.74, -2.42),
-    "across": (-2.18, 3.03, 2.51, 0.07, 0.00, -0.74),
+    "compared": (-3.51, 2.53, 1.96, 3.81, -1.83, -1.51),
+    "by_words": (-2.38, 2.08, 2.14, 0.00, -0.96, -1.75),
+    "across": (-2.88, 3.23, 2.78, 2.83, -0.04, -2.14),
 }
 
 
