@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import month_name
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ ASKING = frozenset(
     被 给 对 从 到 都 就 还 是否 应该 应""".split()
 )
 _token = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
+MONTHS = tuple(month_name)[1:]
 ASKING_LETTERS = frozenset(letter for word in ASKING for letter in word)
 
 
@@ -201,6 +203,7 @@ def _missing(question: str, found: Sequence[Statement], known: Known) -> dict[in
                 if word.lower() not in tokens
                 and not (word.isalpha() and word.lower().removesuffix("s") in tokens)
                 and not any(other in text for other in others.get(word.lower(), ()))
+                and not (word in MONTHS and re.search(rf"-{MONTHS.index(word) + 1:02}\b", text))
             )  # fmt: skip
     return missing
 
