@@ -130,9 +130,6 @@ def _shift(rows: list[Row], beta: np.ndarray[Any, np.dtype[np.float64]]) -> floa
 
 def main() -> None:
     rows = asyncio.run(harvest()) + asyncio.run(harvest(encoder=False))
-    import pickle
-
-    pickle.dump(rows, open("/tmp/gl/rows.pkl", "wb"))
     for name in refuse.WEIGHTS:
         some = [row for row in rows if row[1] == name]
         beta = fit(some)

@@ -48,6 +48,16 @@ ASKING = frozenset(
     被 给 对 从 到 都 就 还 是否 应该 应""".split()
 )
 _token = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
+# Names of columns whose plain numbers are money or durations.
+UNITS = {
+    "money": re.compile(
+        r"price|cost|fee|charge|tariff|value|estimate|amount|rate|salary|rent|budget|total|[元价费款薪]|金额|工资|预算|成本",
+        re.I,
+    ),
+    "duration": re.compile(
+        r"day|week|month|year|hour|minute|time|period|interval|term|[天日周月年期]|时间|小时|分钟|间隔", re.I
+    ),
+}
 MONTHS = tuple(month_name)[1:]
 ASKING_LETTERS = frozenset(letter for word in ASKING for letter in word)
 
@@ -277,7 +287,7 @@ def _letters(text: str) -> list[str]:
 
 
 def _lacks(wanted: str, statement: Statement) -> bool:
-    """Say that a statement holds no value of the wanted kind; a table often has its unit in the column's name."""
-    if statement.row and wanted in ("money", "duration"):
+    """Say that a statement holds no value of the wanted kind; a table often has its unit in a column's name."""
+    if statement.row and wanted in UNITS and UNITS[wanted].search(statement.reading):
         wanted = "number"
     return mismatch(wanted, statement.reading)

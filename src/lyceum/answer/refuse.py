@@ -48,7 +48,7 @@ def explained(question: str, judged: Sequence[Judged]) -> str:
 
 
 def features(question: str, judged: Sequence[Judged]) -> list[float]:
-    """Return of the best: coverage, passage coverage, cosine, kind of value missing, shares missing of names and codes.
+    """Return of the best: coverage, passage coverage, cosine, kind missing, shares missing of names and codes.
 
     A code (a part number, a year, a version) is what it is or another; a name may stand there in other words.
     """
