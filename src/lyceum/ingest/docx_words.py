@@ -1,0 +1,85 @@
+"""The words of a DOCX paragraph as the reader of the final version sees them, and what hangs on it.
+
+Inserted text stays, deleted text goes. Notes, comments, text boxes, pictures and drawings are collected, not read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lyceum.ingest.omml import linear
+from lyceum.ingest.ooxml import ALTERNATE, M, W, chosen
+
+PICTURE = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
+GRAPHIC = "{http://schemas.openxmlformats.org/drawingml/2006/main}graphicData"
+SIGNS = {
+    W + "tab": "\t", W + "ptab": "\t", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-",
+}  # fmt: skip
+DELETED = frozenset((W + "del", W + "moveFrom"))
+UNREAD = frozenset((W + "pPr", W + "rPr", W + "sdtPr", W + "instrText", W + "rt", W + "tcPr"))
+REFERENCES = {
+    W + "footnoteReference": "footnote", W + "endnoteReference": "endnote", W + "commentReference": "comment",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Said:
+    """What was gathered: `aside` holds (kind, node or id), in order; `formula` when nothing but equations."""
+
+    parts: list[str] = field(default_factory=list)
+    aside: list[tuple[str, Any]] = field(default_factory=list)
+    equations: int = 0
+    changed: bool = False
+
+    @property
+    def text(self) -> str:
+        """Return the words."""
+        return "".join(self.parts)
+
+    @property
+    def formula(self) -> bool:
+        """Say whether equations are all there is."""
+        return self.equations > 0 and sum(bool(part.strip()) for part in self.parts) == self.equations
+
+
+def gather(node: Any, said: Said) -> Said:
+    """Add the words below a node to `said`."""
+    for child in node:
+        tag = child.tag
+        if tag == W + "t":
+            said.parts.append(child.text or "")
+        elif tag in SIGNS:
+            said.parts.append(SIGNS[tag])
+        elif tag in DELETED:
+            said.changed = True
+        elif tag in REFERENCES:
+            said.aside.append((REFERENCES[tag], child.get(W + "id", "")))
+            said.parts.append("" if tag == W + "commentReference" else f"\0{len(said.aside) - 1}\0")
+        elif tag == W + "sym":
+            said.parts.append(_symbol(child.get(W + "char", "")))
+        elif tag == M + "oMath":
+            said.parts.append(linear(child))
+            said.equations += bool(said.parts[-1].strip())
+        elif tag == W + "txbxContent":
+            said.aside.append(("box", child))
+        elif tag == GRAPHIC:
+            said.aside.append(("drawing", child))
+            gather(child, said)
+        elif tag == PICTURE:
+            said.aside.append(("picture", child.get("descr", "")))
+        elif tag == ALTERNATE:
+            branch = chosen(child)
+            gather(branch if branch is not None else (), said)
+        elif tag not in UNREAD and isinstance(tag, str):
+            gather(child, said)
+    return said
+
+
+def _symbol(code: str) -> str:
+    """Return a character given by number; those of symbol fonts have no meaning outside their font."""
+    try:
+        number = int(code, 16)
+    except ValueError:
+        return ""
+    return "" if 0xD800 <= number <= 0xF8FF or number > 0x10FFFF else chr(number)
