@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from openpyxl.styles.numbers import is_date_format
+from openpyxl.utils.datetime import from_excel
+
 from lyceum.ingest.numbers import shown
 from lyceum.ingest.ooxml import A, C
 
@@ -44,7 +47,11 @@ def _points(series: Any, *names: str) -> dict[int, str]:
 
 
 def _shown(text: str, form: str) -> str:
+    """Return a cached number as its format shows it; a cached word has no format."""
     try:
-        return shown(float(text), form) if form and form != "General" else text
+        number = float(text) if form else None
     except ValueError:
         return text
+    if number is None:
+        return text
+    return shown(from_excel(number) if is_date_format(form) else number, form)

@@ -18,15 +18,14 @@ from lyceum.core.text import clean, squeeze
 from lyceum.core.types import Document, Element, Page, Place
 from lyceum.ingest.charts import chart
 from lyceum.ingest.docx_styles import Numbers, Styles, value
-from lyceum.ingest.docx_words import DELETED, Said, gather
+from lyceum.ingest.docx_words import Said, gather
 from lyceum.ingest.lines import line
-from lyceum.ingest.ooxml import W, diagram, graphic, normal, on, related
+from lyceum.ingest.ooxml import W, described, diagram, graphic, normal, on, related
 from lyceum.ingest.tables import table
 
 SPAN = 63  # the most columns a table of Word has
 P, TABLE, ROW, CELL = W + "p", W + "tbl", W + "tr", W + "tc"
 WRAPPERS = frozenset(W + name for name in ("sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag"))
-UNSAID = "Description automatically generated"  # Word's own remark below a guess of what a picture shows
 
 
 def parse(data: bytes, document: Document) -> Iterator[Page]:
@@ -101,7 +100,7 @@ class _Body:
                 for child in held:
                     yield from self.block(child, place)
             elif kind == "picture":
-                yield from line(self.doc_id, held.replace(UNSAID, ""), place, kind="image")
+                yield from line(self.doc_id, described(held), place, kind="image")
             elif kind == "drawing":
                 yield from self._drawing(held, place)
             elif kind == "comment":
@@ -113,7 +112,9 @@ class _Body:
                 yield from self._note(self.notes[kind].get(number), mark, place)
 
     def _note(self, note: Any, mark: str, place: Place) -> Iterator[Element]:
-        words = squeeze(" ".join(gather(one, Said()).text for one in note.iter(P))) if note is not None else ""
+        words = (
+            squeeze(" ".join(gather(one, Said()).text for one in note.iter(P))) if note is not None else ""
+        )
         if words:
             yield from line(self.doc_id, f"{mark} {words}", place)
 
@@ -168,7 +169,9 @@ class _Body:
                 beside.aside += said.aside
                 texts.append(text)
             elif child.tag == TABLE:
-                rows = ([self._cell(one, beside) for one in _inside(row, CELL)] for row in _inside(child, ROW))
+                rows = (
+                    [self._cell(one, beside) for one in _inside(row, CELL)] for row in _inside(child, ROW)
+                )
                 texts.append("; ".join(", ".join(filter(None, row)) for row in rows))
             elif child.tag in WRAPPERS:
                 texts.append(self._cell(child, beside))
@@ -180,7 +183,7 @@ def _inside(node: Any, tag: str) -> Iterator[Any]:
     for child in node:
         if child.tag == tag:
             yield child
-        elif child.tag in WRAPPERS and child.tag not in DELETED:
+        elif child.tag in WRAPPERS:
             yield from _inside(child, tag)
 
 

@@ -132,7 +132,9 @@ class Numbers:
     def _reference(self, properties: Any) -> tuple[str, int]:
         """Return (number, depth) from the paragraph or the styles it is based on."""
         holders = [(properties, "")]
-        holders += [(one.find(W + "pPr"), one.get(W + "styleId", "")) for one in self.styles.chain(properties)]
+        holders += [
+            (one.find(W + "pPr"), one.get(W + "styleId", "")) for one in self.styles.chain(properties)
+        ]
         for holder, style in holders:
             found = holder.find(W + "numPr") if holder is not None else None
             if number := value(found, "numId"):

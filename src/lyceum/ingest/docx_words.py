@@ -5,6 +5,7 @@ Inserted text stays, deleted text goes. Notes, comments, text boxes, pictures an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,6 @@ GRAPHIC = "{http://schemas.openxmlformats.org/drawingml/2006/main}graphicData"
 SIGNS = {
     W + "tab": "\t", W + "ptab": "\t", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-",
 }  # fmt: skip
-DELETED = frozenset((W + "del", W + "moveFrom"))
 UNREAD = frozenset((W + "pPr", W + "rPr", W + "sdtPr", W + "instrText", W + "rt", W + "tcPr"))
 REFERENCES = {
     W + "footnoteReference": "footnote", W + "endnoteReference": "endnote", W + "commentReference": "comment",
@@ -51,29 +51,48 @@ def gather(node: Any, said: Said) -> Said:
             said.parts.append(child.text or "")
         elif tag in SIGNS:
             said.parts.append(SIGNS[tag])
-        elif tag in DELETED:
-            said.changed = True
-        elif tag in REFERENCES:
-            said.aside.append((REFERENCES[tag], child.get(W + "id", "")))
-            said.parts.append("" if tag == W + "commentReference" else f"\0{len(said.aside) - 1}\0")
-        elif tag == W + "sym":
-            said.parts.append(_symbol(child.get(W + "char", "")))
-        elif tag == M + "oMath":
-            said.parts.append(linear(child))
-            said.equations += bool(said.parts[-1].strip())
-        elif tag == W + "txbxContent":
-            said.aside.append(("box", child))
-        elif tag == GRAPHIC:
-            said.aside.append(("drawing", child))
-            gather(child, said)
-        elif tag == PICTURE:
-            said.aside.append(("picture", child.get("descr", "")))
-        elif tag == ALTERNATE:
-            branch = chosen(child)
-            gather(branch if branch is not None else (), said)
+        elif tag in MAKERS:
+            MAKERS[tag](child, said)
         elif tag not in UNREAD and isinstance(tag, str):
             gather(child, said)
     return said
+
+
+def _deleted(node: Any, said: Said) -> None:
+    said.changed = True
+
+
+def _reference(node: Any, said: Said) -> None:
+    kind = REFERENCES[node.tag]
+    said.aside.append((kind, node.get(W + "id", "")))
+    said.parts.append("" if kind == "comment" else f"\0{len(said.aside) - 1}\0")  # the mark comes later
+
+
+def _equation(node: Any, said: Said) -> None:
+    said.parts.append(linear(node))
+    said.equations += bool(said.parts[-1].strip())
+
+
+def _drawing(node: Any, said: Said) -> None:
+    said.aside.append(("drawing", node))
+    gather(node, said)
+
+
+def _alternative(node: Any, said: Said) -> None:
+    branch = chosen(node)
+    gather(branch if branch is not None else (), said)
+
+
+MAKERS: dict[str, Callable[[Any, Said], None]] = {
+    **dict.fromkeys((W + "del", W + "moveFrom"), _deleted),
+    **dict.fromkeys(REFERENCES, _reference),
+    W + "sym": lambda node, said: said.parts.append(_symbol(node.get(W + "char", ""))),
+    M + "oMath": _equation,
+    W + "txbxContent": lambda node, said: said.aside.append(("box", node)),
+    GRAPHIC: _drawing,
+    PICTURE: lambda node, said: said.aside.append(("picture", node.get("descr", ""))),
+    ALTERNATE: _alternative,
+}
 
 
 def _symbol(code: str) -> str:

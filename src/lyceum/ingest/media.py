@@ -47,7 +47,8 @@ STRANGERS: tuple[tuple[bytes, str, str], ...] = (
 )
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _opendocument = re.compile(
-    rb"PK\x03\x04.{26}mimetype.{0,40}?application/vnd\.oasis\.opendocument\.(text|spreadsheet|presentation)", re.S
+    rb"PK\x03\x04.{26}mimetype.{0,40}?application/vnd\.oasis\.opendocument\.(text|spreadsheet|presentation)",
+    re.S,
 )
 _page = re.compile(rb"<(?:!doctype\s+html|html)\b", re.I)
 _markup = re.compile(rb"<(?:!doctype\s+html|html|head|body|div|p|table|h[1-6]|article|section|span)\b", re.I)

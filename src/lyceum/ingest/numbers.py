@@ -41,7 +41,9 @@ def shown(value: object, form: str = "") -> str:
 def formatted(value: float, form: str) -> str | None:
     """Return a number under a format, None when the format is not one of plain digits."""
     sections = [one for one in _section.findall(form)[:-1]] or [form]
-    number = Decimal(repr(value)) if abs(value) < 1e15 else None  # no nan, no inf, no digits that are not there
+    number = (
+        Decimal(repr(value)) if abs(value) < 1e15 else None
+    )  # no nan, no inf, no digits that are not there
     if number is None or re.search(r"\[[<>=]", form):
         return None
     which = 1 if value < 0 and len(sections) > 1 else 2 if value == 0 and len(sections) > 2 else 0
@@ -51,7 +53,8 @@ def formatted(value: float, form: str) -> str | None:
     strange = any(one["other"] and one["other"] not in LITERAL for one in tokens)
     if strange or len(digits) > 1 or not (digits or any(one["text"] or one["char"] for one in tokens)):
         return None
-    if digits and re.search(r",(?:\.|$)", digits[0]):  # thousands or millions left out: the value says more
+    # Thousands or millions left out: the value says more. And no more digits than a Decimal has.
+    if digits and (re.search(r",(?:\.|$)", digits[0]) or len(digits[0]) > 20):
         return None
     if any(one["percent"] for one in tokens):
         number *= 100

@@ -75,7 +75,9 @@ def _accent(node: Any) -> str:
 
 
 def _matrix(node: Any) -> str:
-    rows = (", ".join(linear(cell).strip() for cell in row.findall(M + "e")) for row in node.findall(M + "mr"))
+    rows = (
+        ", ".join(linear(cell).strip() for cell in row.findall(M + "e")) for row in node.findall(M + "mr")
+    )
     return "; ".join(rows)
 
 

@@ -31,6 +31,10 @@ _variant = re.compile(
     rb"|openxmlformats-officedocument\.(?P<plain>wordprocessingml\.template|presentationml\.(?:template|slideshow)))"
     rb"(?=[.a-zA-Z0-9]*\.main\+xml)(?:Template|12)?"
 )
+_remark = re.compile(
+    r"(?:Description automatically generated.*|AI-generated content may be incorrect\.|AI 生成的内容可能不正确。)\s*$"
+)
+_file = re.compile(r"\S*\.(?:png|jpe?g|gif|bmp|tiff?|svg|[ew]mf)", re.I)
 
 
 def normal(data: bytes) -> bytes:
@@ -87,6 +91,12 @@ def diagram(root: Any) -> str:
     """Return the texts of a diagram's shapes, a line each."""
     texts = ("".join(one.text or "" for one in point.iter(A + "t")) for point in root.iter(DGM + "pt"))
     return "\n".join(f"- {text}" for text in texts if text.strip())
+
+
+def described(text: str) -> str:
+    """Return an alternative text without the program's own remarks; a file's name describes nothing."""
+    text = _remark.sub("", text).strip()
+    return "" if _file.fullmatch(text) else text
 
 
 def on(node: Any, name: str) -> bool:

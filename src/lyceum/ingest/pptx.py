@@ -21,7 +21,7 @@ from lyceum.core.text import clean, squeeze
 from lyceum.core.types import Box, Document, Element, Page, Place
 from lyceum.ingest.charts import chart
 from lyceum.ingest.lines import line
-from lyceum.ingest.ooxml import ALTERNATE, A, chosen, diagram, graphic, normal
+from lyceum.ingest.ooxml import ALTERNATE, A, chosen, described, diagram, graphic, normal
 from lyceum.ingest.pptx_text import Bullets, words
 from lyceum.ingest.tables import table
 
@@ -97,7 +97,10 @@ def _box(shape: Any) -> Box | None:
         return None
     if left is None or top is None:
         return None
-    return _rounded(left / POINT, top / POINT, (left + (width or 0)) / POINT, (top + (height or 0)) / POINT)
+    box: Box = _rounded(
+        left / POINT, top / POINT, (left + (width or 0)) / POINT, (top + (height or 0)) / POINT
+    )
+    return box
 
 
 def _rounded(*box: float) -> Any:
@@ -157,7 +160,7 @@ def _shape(shape: _Shape, slide: Any, doc_id: str) -> Iterator[Element]:
         yield from _graphic(node, slide.part, place, doc_id)
     picture = node.find(f"*/{PML}cNvPr")
     if body is None and picture is not None:
-        yield from line(doc_id, picture.get("descr", ""), place, kind="image")
+        yield from line(doc_id, described(picture.get("descr", "")), place, kind="image")
 
 
 def _graphic(node: Any, part: Any, place: Place, doc_id: str) -> Iterator[Element]:

@@ -1,4 +1,4 @@
-"""The words of a slide's paragraph and its bullet, looked for as PowerPoint does: paragraph, shape, layout, master."""
+"""The words of a slide's paragraph and its bullet, looked for in paragraph, shape, layout and master."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def words(paragraph: Any) -> str:
         elif child.tag == ALTERNATE:
             branch = chosen(child)
             parts.append(words(branch) if branch is not None else "")
-        elif isinstance(child.tag, str) and (child.tag.startswith(M) or child.find(f".//{M}oMath") is not None):
+        elif isinstance(child.tag, str) and (
+            child.tag.startswith(M) or child.find(f".//{M}oMath") is not None
+        ):
             parts.append(linear(child))
     return "".join(parts)
 
