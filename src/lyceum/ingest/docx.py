@@ -32,9 +32,9 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
     """Yield one page: DOCX has none of its own before it is printed."""
     try:
         opened = docx.Document(io.BytesIO(normal(data)))
+        body = _Body(opened.part, document.id)
     except (KeyError, ValueError, zipfile.BadZipFile, XMLSyntaxError) as problem:
         raise ParseError("The DOCX is damaged.", hint="Open it in Word and save it again.") from problem
-    body = _Body(opened.part, document.id)
     elements: list[Element] = []
     for number, child in enumerate(opened.element.body, start=1):
         elements.extend(body.block(child, Place(line=number)))

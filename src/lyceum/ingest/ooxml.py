@@ -83,8 +83,13 @@ def graphic(node: Any, part: Any) -> Iterator[tuple[str, Any]]:
     for found in node.iter(C + "chart", DGM + "relIds"):
         chart = found.tag == C + "chart"
         relation = part.rels.get(found.get(R + ("id" if chart else "dm"), ""))
-        if relation is not None and not relation.is_external:
-            yield "chart" if chart else "diagram", xml(relation.target_part.blob)
+        if relation is None or relation.is_external:
+            continue
+        try:
+            root = xml(relation.target_part.blob)
+        except etree.XMLSyntaxError:  # a broken drawing does not stop the text round it
+            continue
+        yield "chart" if chart else "diagram", root
 
 
 def diagram(root: Any) -> str:

@@ -117,7 +117,7 @@ def _inner(group: Any, frame: Any) -> Any:
     except (AttributeError, TypeError, ValueError):  # a group without coordinates of its own
         return frame
     x, y, wide, high, inner_x, inner_y, inner_wide, inner_high = values
-    across, down = wide / (inner_wide or 1), high / (inner_high or 1)
+    across, down = wide / inner_wide if inner_wide else 1.0, high / inner_high if inner_high else 1.0
 
     def moved(box: Box) -> Box:
         left, top, right, bottom = box

@@ -11,7 +11,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import openpyxl
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.styles.numbers import BUILTIN_FORMATS, BUILTIN_FORMATS_MAX_SIZE
 from openpyxl.utils import get_column_letter
 from openpyxl.utils.exceptions import InvalidFileException
 
@@ -28,9 +29,11 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
     """Yield one page a sheet."""
     try:
         with warnings.catch_warnings(action="ignore"):  # styles and extensions that do not matter here
-            book = openpyxl.load_workbook(io.BytesIO(normal(data)), read_only=True, data_only=True)
+            opened = _Reader(io.BytesIO(normal(data)), read_only=True, data_only=True, keep_links=False)
+            opened.read()
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as problem:
         raise ParseError("The XLSX is damaged.", hint="Open it in Excel and save it again.") from problem
+    book = opened.wb
     title = clean(book.properties.title or "")
     budget = CELLS
     for sheet in book.worksheets:
@@ -43,6 +46,13 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
             place=Place(sheet=sheet.title),
         )  # fmt: skip
         title = ""
+
+
+class _Reader(ExcelReader):  # type: ignore[misc]  # openpyxl has no types
+    """A reader of books that passes over chart sheets, whose drawings it would parse for nothing."""
+
+    def read_chartsheet(self, sheet: Any, rel: Any) -> None:
+        """Leave it: what a chart shows stands in the cells."""
 
 
 def _rows(cells: Cells, book: Any, budget: int) -> tuple[list[Row], int]:
@@ -68,9 +78,9 @@ def _rows(cells: Cells, book: Any, budget: int) -> tuple[list[Row], int]:
 def _format(book: Any, style: int) -> str:
     known = book._cell_styles
     number = known[style].numFmtId if style < len(known) else 0
-    if number in openpyxl.styles.numbers.BUILTIN_FORMATS:
-        return str(openpyxl.styles.numbers.BUILTIN_FORMATS[number])
-    own = number - openpyxl.styles.numbers.BUILTIN_FORMATS_MAX_SIZE
+    if number in BUILTIN_FORMATS:
+        return str(BUILTIN_FORMATS[number])
+    own = number - BUILTIN_FORMATS_MAX_SIZE
     return str(book._number_formats[own]) if 0 <= own < len(book._number_formats) else ""
 
 
@@ -85,9 +95,9 @@ def _warnings(sheet: Any, cells: Cells, rows: Sequence[Row]) -> Iterator[str]:
     if letters:
         yield f"Sheet {sheet.title} has hidden columns ({_few(letters)}); they were read."
     if cells.unsolved:
-        yield f"Sheet {sheet.title} has {cells.unsolved} formulas without a saved value; they are shown as formulas."
+        yield f"Sheet {sheet.title} has formulas without a saved value, shown as formulas: {cells.unsolved}."
     if cells.errors:
-        yield f"Sheet {sheet.title} has {cells.errors} cells with an error."
+        yield f"Sheet {sheet.title} has cells with an error: {cells.errors}."
 
 
 def _few(names: Sequence[str]) -> str:
