@@ -9,7 +9,8 @@ import pytest
 
 from lyceum.core.errors import ParseError
 from lyceum.ingest.docx_styles import written
-from tests.ingest.office import CASES, NOTES, Case, notes, p, pages, replaced, shapes, word, zipped
+from tests.ingest.office import CASES, Case, pages, replaced, shapes
+from tests.ingest.office_word import DRAWINGS, NOTES, drawings, notes, p, word, zipped
 
 WORD = [case for case in CASES if case.name.endswith(("docx", "docm", "dotx"))]
 
@@ -60,10 +61,21 @@ def test_a_damaged_part_is_no_crash() -> None:
         assert raised.value.code == "corrupt"
 
 
+def test_a_broken_drawing_stops_nothing() -> None:
+    (page,) = pages(replaced(drawings(), "chart.xml", b"</c:chartSpace>", b""), "a.docx")
+    assert shapes(page.elements) == (DRAWINGS[0], DRAWINGS[-1])
+
+
 @pytest.mark.parametrize(
     ("number", "form", "text"),
-    [(3, "decimal", "3"), (44, "lowerRoman", "xliv"), (28, "lowerLetter", "bb"), (11, "chineseCounting", "十一"), (1999, "upperRoman", "MCMXCIX")],
-)  # fmt: skip
+    [
+        (3, "decimal", "3"),
+        (44, "lowerRoman", "xliv"),
+        (28, "lowerLetter", "bb"),
+        (11, "chineseCounting", "十一"),
+        (1999, "upperRoman", "MCMXCIX"),
+    ],
+)
 def test_numbers_as_word_writes_them(number: int, form: str, text: str) -> None:
     assert written(number, form) == text
 

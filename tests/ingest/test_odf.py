@@ -39,7 +39,8 @@ def test_a_locked_file_says_so() -> None:
 
 
 def test_repetitions_and_entities_end_with_a_code() -> None:
-    row = '<table:table-row table:number-rows-repeated="2000000"><table:table-cell table:number-columns-repeated="900"><text:p>x</text:p></table:table-cell></table:table-row>'
+    cell = '<table:table-cell table:number-columns-repeated="900"><text:p>x</text:p></table:table-cell>'
+    row = f'<table:table-row table:number-rows-repeated="2000000">{cell}</table:table-row>'
     with pytest.raises(ParseError) as raised:
         pages(odf("spreadsheet", f'<table:table table:name="a">{row}</table:table>'), "a.ods")
     assert raised.value.code == "limit"
