@@ -163,6 +163,8 @@ def figures(folder: Path, quick: bool) -> list[Row]:
 def main() -> None:
     options = common.arguments(__doc__)
     started = time.process_time()
+    if not (Path(options.shared) / "documents").is_dir():
+        print(f"No real files in {options.shared}: give --shared DIR or LYCEUM_SHARED.")
     rows = figures(Path(options.shared) / "documents", options.quick)
     for name, value, target, _, note in rows:
         print(f"{name:24} {value:.4f} (target {target}) {note}")
