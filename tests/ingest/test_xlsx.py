@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import random
 import re
 import zipfile
 from typing import Any
@@ -126,3 +127,16 @@ def test_header_rows_are_told_by_merges_alone() -> None:
     data = [(1, {1: "Site", 2: "Address"}), (2, {1: "Suzhou", 2: "Hanxing", 3: "288"})]
     assert header_rows(data, wide) == 1
     assert header_rows([(1, {1: "a", 2: "b"}), (2, {1: "c", 2: "d"})], []) is None
+
+
+def test_no_cell_is_lost_or_doubled_by_cutting() -> None:
+    rng = random.Random(5)
+    for _ in range(200):
+        grid = [
+            (n, {c: rng.choice(("word", "7")) + f"{n}.{c}" for c in range(12) if rng.random() < 0.4})
+            for n in range(9)
+        ]
+        rows = [row for row in grid if row[1]]
+        wanted = sorted(text for _, texts in rows for text in texts.values())
+        found = [text for region in regions(rows, []) for _, texts in region for text in texts.values()]
+        assert sorted(found) == wanted

@@ -83,12 +83,12 @@ class _Body:
         said, properties = gather(node, Said()), node.find(W + "pPr")
         if said.changed:
             self.warnings["Tracked changes: inserted text was read, deleted text was left out."] = None
-        for index, (kind, _) in enumerate(said.aside):
+        for index, (kind, held) in enumerate(said.aside):
             if kind in ("footnote", "endnote"):
+                number, position = held
                 self.counted[kind] += 1
-                mark = f"[{'e' * (kind == 'endnote')}{self.counted[kind]}]"
-                said.parts = [mark if part == f"\0{index}\0" else part for part in said.parts]
-                said.aside[index] = (kind, (mark, said.aside[index][1]))
+                mark = said.parts[position] = f"[{'e' * (kind == 'endnote')}{self.counted[kind]}]"
+                said.aside[index] = (kind, (number, mark))
         text = clean(said.text)
         label = self.numbers.label(properties) if text else ""
         return said, f"{label} {text}".strip(), properties
@@ -104,11 +104,11 @@ class _Body:
             elif kind == "drawing":
                 yield from self._drawing(held, place)
             elif kind == "comment":
-                note = self.notes[kind].get(held)
+                note = self.notes[kind].get(held[0])
                 who = note.get(W + "author", "") if note is not None else ""
                 yield from self._note(note, f"Comment by {who or 'somebody'}:", place)
             else:
-                mark, number = held
+                number, mark = held
                 yield from self._note(self.notes[kind].get(number), mark, place)
 
     def _note(self, note: Any, mark: str, place: Place) -> Iterator[Element]:

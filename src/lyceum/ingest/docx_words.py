@@ -25,7 +25,7 @@ REFERENCES = {
 
 @dataclass(slots=True)
 class Said:
-    """What was gathered: `aside` holds (kind, node or id), in order; `formula` when nothing but equations."""
+    """What was gathered; `aside` holds (kind, what it is), in order: a node, a text, or (id, index in parts)."""
 
     parts: list[str] = field(default_factory=list)
     aside: list[tuple[str, Any]] = field(default_factory=list)
@@ -63,9 +63,8 @@ def _deleted(node: Any, said: Said) -> None:
 
 
 def _reference(node: Any, said: Said) -> None:
-    kind = REFERENCES[node.tag]
-    said.aside.append((kind, node.get(W + "id", "")))
-    said.parts.append("" if kind == "comment" else f"\0{len(said.aside) - 1}\0")  # the mark comes later
+    said.aside.append((REFERENCES[node.tag], (node.get(W + "id", ""), len(said.parts))))
+    said.parts.append("")  # room for a mark
 
 
 def _equation(node: Any, said: Said) -> None:

@@ -44,8 +44,9 @@ def formatted(value: float, form: str) -> str | None:
     number = (
         Decimal(repr(value)) if abs(value) < 1e15 else None
     )  # no nan, no inf, no digits that are not there
-    if number is None or re.search(r"\[[<>=]", form):
+    if number is None or len(form) > 255 or re.search(r"\[[<>=]", form):  # 255: the most a format may have
         return None
+    sections = _section.findall(form)[:-1] or [form]
     which = 1 if value < 0 and len(sections) > 1 else 2 if value == 0 and len(sections) > 2 else 0
     minus = "-" if value < 0 and which == 0 else ""
     tokens = list(_token.finditer(sections[which]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from lyceum.core.errors import ParseError
 from lyceum.core.types import Element, Place
@@ -16,6 +17,7 @@ COLUMNS = 1_000
 Row = tuple[int, dict[int, str]]  # number, text by column
 Merge = tuple[int, int, int, int]  # top, left, bottom, right; all inside
 SPREAD = 1_000_000  # cells that merges may fill in all
+DEEPEST = 6  # rows a header may have
 LOOKED = 3  # rows at the top of a region among which its column names are looked for
 _year = re.compile(r"(?:FY\s*)?(?:19|20)\d\d(?:/\d\d)?")
 
@@ -29,6 +31,7 @@ def elements(rows: list[Row], merges: Sequence[Merge], sheet: str, doc_id: str) 
     """Yield the sheet's name as a heading, then by region: single cells above as text, and the table."""
     if rows:
         yield from line(doc_id, sheet, Place(sheet=sheet, row=1), level=1)
+    merges = sorted(merges)
     for region in regions(rows, merges):
         start = 0
         while start < len(region) and len(region[start][1]) == 1:
@@ -80,15 +83,21 @@ def _cut(rows: list[Row]) -> Iterator[list[Row]]:
             parts = _side_by_side(run)
             if len(parts) == 1:
                 yield run
-            for left, right in parts if len(parts) > 1 else ():
-                part = [
-                    (number, {c: t for c, t in texts.items() if left <= c <= right}) for number, texts in run
-                ]
-                yield from _cut([row for row in part if row[1]])
+                continue
+            of = {column: index for index, part in enumerate(parts) for column in part}
+            apart: list[list[Row]] = [[] for _ in parts]
+            for number, texts in run:
+                for column, text in texts.items():
+                    held = apart[of[column]]
+                    if not held or held[-1][0] != number:
+                        held.append((number, {}))
+                    held[-1][1][column] = text
+            for part in apart:
+                yield from _cut(part)
 
 
-def _side_by_side(run: list[Row]) -> list[tuple[int, int]]:
-    """Return the column ranges of the tables in a run; a gap alone is none, the right one must name its columns."""
+def _side_by_side(run: list[Row]) -> list[list[int]]:
+    """Return the columns of each table in a run; a gap alone is none, the right one must name its columns."""
     used = sorted({column for _, texts in run for column in texts})
     groups: list[list[int]] = []
     for column in used:
@@ -104,17 +113,16 @@ def _side_by_side(run: list[Row]) -> list[tuple[int, int]]:
             parts[-1] += group
         else:
             parts.append(list(group))
-    return [(part[0], part[-1]) for part in parts]
+    return parts
 
 
 def _named(run: list[Row], columns: Sequence[int]) -> bool:
     """Say whether one of the first rows has a word for every column."""
     if len(columns) < 2:
         return False
-    filled = [texts for _, texts in run if any(column in texts for column in columns)]
-    return any(
-        all(column in texts and is_name(texts[column]) for column in columns) for texts in filled[:LOOKED]
-    )
+    filled = (texts for _, texts in run if any(column in texts for column in columns))
+    first = list(islice(filled, LOOKED))
+    return any(all(column in texts and is_name(texts[column]) for column in columns) for texts in first)
 
 
 def is_name(text: str) -> bool:
@@ -123,13 +131,16 @@ def is_name(text: str) -> bool:
 
 
 def header_rows(block: list[Row], merges: Sequence[Merge]) -> int | None:
-    """Return how many first rows name the columns when merges tell, else None; spreads names over their columns.
+    """Return how many first rows name the columns when (sorted) merges tell, else None; spreads names.
 
     A row is followed by another of the header when a cell over columns stands in it and the next row only
     names what is below such cells, or what comes down from above.
     """
     numbers = [number for number, _ in block]
-    near = [one for one in merges if numbers[0] <= one[0] <= numbers[0] + 5 and one[2] <= numbers[0] + 5]
+    first, last = numbers[0], numbers[0] + DEEPEST
+    near = [
+        one for one in merges[bisect_left(merges, (first,)) : bisect_left(merges, (last,))] if one[2] < last
+    ]
     depth = 1
     while depth < len(block) and _goes_on(block[depth - 1], block[depth], near):
         depth += 1
