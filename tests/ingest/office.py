@@ -239,6 +239,16 @@ def strict(data: bytes) -> bytes:
         })  # fmt: skip
 
 
+def kind(data: bytes, other: str) -> bytes:
+    """Return a package whose main part claims another kind: a macro file, a show."""
+    old = rb"openxmlformats-officedocument\.(?:presentationml\.presentation|spreadsheetml\.sheet)\.main"
+    with zipfile.ZipFile(io.BytesIO(data)) as package:
+        found = {name: package.read(name) for name in package.namelist()}
+    types = re.sub(old, f"{other}.main".encode(), found["[Content_Types].xml"])
+    assert types != found["[Content_Types].xml"]
+    return zipped({**found, "[Content_Types].xml": types})
+
+
 CASES = (
     Case("headings.docx", headings, HEADINGS),
     Case("notes.docx", notes, NOTES, ("Tracked changes", "altChunk")),
@@ -248,6 +258,9 @@ CASES = (
     Case("strict.docx", lambda: strict(drawings()), DRAWINGS),
     Case("macros.docm", lambda: word(p("Words"), "application/vnd.ms-word.document.macroEnabled.main+xml"), ("t Words",)),
     Case("letter.dotx", lambda: word(p("Words"), MAIN.replace("document.main", "template.main")), ("t Words",)),
+    Case("macros.pptm", lambda: kind(deck(), "ms-powerpoint.presentation.macroEnabled"), DECK),
+    Case("show.ppsx", lambda: kind(deck(), "openxmlformats-officedocument.presentationml.slideshow"), DECK),
+    Case("macros.xlsm", lambda: kind(book(), "ms-excel.sheet.macroEnabled"), BOOK),
     Case("deck.pptx", deck, DECK, ("Slide 2 is hidden",)),
     Case("strict.pptx", lambda: strict(deck()), DECK),
     Case("book.xlsx", book, BOOK, ("hidden rows (9)", "hidden columns (D)", "shown as formulas: 1", "error: 1", "Kept back is hidden")),

@@ -12,7 +12,7 @@ from pptx.util import Pt
 
 from tests.ingest.office import CASES, DECK, Case, deck, pages, replaced, shapes
 
-SLIDES = [case for case in CASES if case.name.endswith("pptx")]
+SLIDES = [case for case in CASES if case.name.endswith(("pptx", "pptm", "ppsx"))]
 
 
 @pytest.mark.parametrize("case", SLIDES, ids=lambda case: case.name)

@@ -17,7 +17,7 @@ from lyceum.ingest.sheet import header_rows, regions
 from tests.ingest.office import BOOK, CASES, Case, book, pages, shapes
 from tests.ingest.office_word import zipped
 
-BOOKS = [case for case in CASES if case.name.endswith("xlsx")]
+BOOKS = [case for case in CASES if case.name.endswith(("xlsx", "xlsm"))]
 
 
 def made(*rows: tuple[Any, ...], merged: tuple[str, ...] = ()) -> bytes:

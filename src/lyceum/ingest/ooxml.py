@@ -27,8 +27,8 @@ _strict = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 SPELT = {b"extendedProperties": b"extended-properties", b"customProperties": b"custom-properties"}
 # Macro files, templates and shows are read as the plain document each of them holds.
 _variant = re.compile(
-    rb"application/vnd\.(?:ms-(?P<macro>word|powerpoint)\.(?:document|template|presentation|slideshow)\.macroEnabled"
-    rb"|openxmlformats-officedocument\.(?P<plain>wordprocessingml\.template|presentationml\.(?:template|slideshow)))"
+    rb"application/vnd\.(?:ms-(?:word|powerpoint)\.(?:document|template|presentation|slideshow)\.macroEnabled"
+    rb"|openxmlformats-officedocument\.(?:wordprocessingml\.template|presentationml\.(?:template|slideshow)))"
     rb"(?=[.a-zA-Z0-9]*\.main\+xml)(?:Template|12)?"
 )
 _remark = re.compile(
