@@ -17,7 +17,7 @@ REASONS: dict[str, tuple[float, str]] = {
     "unreadable": (0.3, "characters that stand for nothing"),
     "no_vowels": (0.3, "words without vowels: the font may have lost its letters"),
     "few_letters": (0.6, "few letters among the signs"),
-    "columns": (0.5, "columns may have been read across"),
+    "columns": (0.5, "words side by side read as one after the other: columns or a table without lines"),
     "no_header": (0.9, "a table without a header"),
     "warning": (0.9, "the parser warns"),
 }
@@ -26,6 +26,7 @@ WORDS, SIGNS, STEPS = 20, 100, 6  # fewer words, signs or side steps say nothing
 
 # Replacement and private-use characters, and the names that PDF readers give to glyphs without a letter.
 _unreadable = re.compile("[\ufffd\ue000-\uf8ff]|\\(cid:\\d+\\)")
+_leader = re.compile(r"(?:[.·_…-]\s?){4,}")  # of a table of contents
 _word = re.compile(r"[^\W\d_]{4,}")
 _latin = re.compile("[A-Za-z\u00c0-\u024f]+")
 _vowel = re.compile(
@@ -93,7 +94,7 @@ def _without_vowels(text: str) -> bool:
 
 
 def _few_letters(text: str) -> bool:
-    signs = [character for character in text if not character.isspace()]
+    signs = [character for character in _leader.sub("", text) if not character.isspace()]
     return len(signs) >= SIGNS and sum(character.isalnum() for character in signs) * 2 < len(signs)
 
 
