@@ -166,7 +166,7 @@ async def _invalid(request: Request, problem: Exception) -> JSONResponse:
 async def _framework(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, HTTPException)
     ours = NotFound if problem.status_code == 404 else InvalidInput
-    response = refused(ours(f"{problem.detail}.", hint="/docs lists every route."))
+    response = refused(ours(f"{problem.detail.rstrip('.')}.", hint="/docs lists every route."))
     response.status_code = problem.status_code
     return response
 
