@@ -132,7 +132,7 @@ def test_a_slow_body_is_cut_off(server: Server, path: str) -> None:
     started = time.monotonic()
     kind = "multipart/form-data; boundary=B" if path == "/api/documents" else "application/json"
     answer = said(
-        server, head(path, 1000, Connection="close", **{"Content-Type": kind}), *[b"{"] * 8, pause=0.15
+        server, head(path, 1000, Connection="close", **{"Content-Type": kind}), FORM, *[b" "] * 8, pause=0.15
     )
     assert time.monotonic() - started < 5
     if path == "/absent":
