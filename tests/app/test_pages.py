@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from PIL import Image
 from lyceum.app.cli import main
 from lyceum.app.pages import boxes
 from lyceum.core.types import Element, Piece, Place
-from lyceum.ingest.picture import PIXELS
+from lyceum.ingest.drawing import PIXELS
 from tests.app.served import told
 from tests.app.shelf import add, dark_inside, marked, pdf, picture, shelf, turned
 
@@ -212,25 +211,3 @@ def test_words_are_found_over_lines_cells_and_hyphens() -> None:
     assert boxes([part], 1, "value") == []
     assert boxes([part], 2, "absent") == []
     assert len(boxes([part], 2, "")) == 2
-
-
-def test_pictures_are_scaled(tmp_path: Path) -> None:
-    from lyceum.ingest.picture import draw
-
-    for name, frames in (("PNG", 1), ("TIFF", 2)):
-        made = BytesIO()
-        first, *more = [Image.new("RGB", (300, 200), "white") for _ in range(frames)]
-        first.save(made, name, **({"save_all": True, "append_images": more} if more else {}))
-        data = made.getvalue()
-        wanted = {
-            "page": frames,
-            "dpi": 75,
-            "boxes": [(20, 20, 100, 60)],
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-        import base64
-
-        image = picture(base64.b64decode(draw(data, name.lower(), {"picture": wanted})["png"]))
-        assert image.size == (150, 100)
-        places = marked(image)
-        assert (min(x for x, _ in places), max(x for x, _ in places)) == (9, 50)

@@ -14,7 +14,7 @@ from lyceum.app.listing import etag, known, packed, tagged, visible
 from lyceum.app.routes import Opened, Readers
 from lyceum.core.errors import NotFound, ParseError
 from lyceum.core.types import Box, Chunk, Document, Element
-from lyceum.ingest.picture import DRAWN
+from lyceum.ingest.drawing import DRAWN
 from lyceum.ingest.report import REASONS
 from lyceum.wire import Platform
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from lyceum.core.errors import LyceumError
 from lyceum.core.types import Answer, Citation, Document, Hit, Place, Span
-from lyceum.ingest.picture import DRAWN
+from lyceum.ingest.drawing import DRAWN
 
 QUOTED = 1000  # characters of a quote in an address
 INSIDE = ("report", "sha256", "kept")  # what is kept about a document for other routes than its own

@@ -70,7 +70,7 @@ class Isolated:
         )  # fmt: skip
 
     async def draw(self, path: Path, name: str, media: str, wanted: dict[str, Any]) -> bytes:
-        """Return a page as PNG; see `picture.draw` for what may be wanted of it."""
+        """Return a page as PNG; see `drawing.draw` for what may be wanted of it."""
         document = Document(id="", source=name, version="", meta={"picture": wanted})
         async with self._turn:
             (drawn,) = await self._ask(path, name, media, document)

@@ -62,9 +62,9 @@ def serve(job: dict[str, Any], out: IO[str]) -> None:
         with open(job["path"], "rb") as file:
             data = file.read()
         if "picture" in job["meta"]:
-            from lyceum.ingest.picture import draw
+            from lyceum.ingest.drawing import draw
 
-            write(out, {"page": draw(data, job["media"], job["meta"])})
+            write(out, {"page": draw(data, job["media"], job["meta"]["picture"])})
             write(out, {"done": True})
             return
         module, _, function = PARSERS[job["media"]].partition(":")

@@ -13,20 +13,19 @@ from typing import Any
 
 from lyceum.core.errors import ParseError
 
-PICTURES = frozenset("png jpg jpeg tif tiff gif bmp webp picture image".split())
+PICTURES = frozenset("png jpeg tiff gif bmp webp".split())
 DRAWN = PICTURES | {"pdf"}
 PIXELS = 12_000_000  # of what is given back: a larger page is drawn smaller
 OPENED = 120_000_000  # of a picture that is read
 MARK = (255, 228, 92)
 
 
-def draw(data: bytes, media: str, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {"png": base64} of page `meta["picture"]["page"]`; raise when the bytes are no longer those meant."""
-    wanted = meta["picture"]
+def draw(data: bytes, media: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"png": base64} of page `wanted["page"]` at `dpi` with `boxes` marked; its bytes must have `sha256`."""
     if hashlib.sha256(data).hexdigest() != wanted["sha256"]:
         raise ParseError("The file has changed since it was read.", hint="Ingest it again.", code="changed")
     page = _pdf if media == "pdf" else _picture
-    image, scale = page(data, wanted["page"], wanted["dpi"], meta)
+    image, scale = page(data, wanted["page"], wanted["dpi"])
     for box in wanted["boxes"]:
         _mark(image, [edge * scale for edge in box])
     out = io.BytesIO()
@@ -34,18 +33,16 @@ def draw(data: bytes, media: str, meta: Mapping[str, Any]) -> dict[str, Any]:
     return {"png": base64.b64encode(out.getvalue()).decode()}
 
 
-def _pdf(data: bytes, number: int, dpi: int, meta: Mapping[str, Any]) -> tuple[Any, float]:
+def _pdf(data: bytes, number: int, dpi: int) -> tuple[Any, float]:
     import pypdfium2 as pdfium
 
-    pdf = None
-    for password in (None, *meta.get("passwords", ())):
-        try:
-            pdf = pdfium.PdfDocument(data, password=password)
-            break
-        except pdfium.PdfiumError:
-            continue
-    if pdf is None:
-        raise ParseError("The PDF cannot be opened.", hint="Configure its password, or get another copy.")
+    try:
+        pdf = pdfium.PdfDocument(data)
+    except pdfium.PdfiumError as problem:
+        raise ParseError(
+            "The PDF cannot be opened; a password is not kept.",
+            hint="Save a copy without a password and ingest that.", code="password",
+        ) from problem  # fmt: skip
     try:
         if not 1 <= number <= len(pdf):
             raise _absent(number)
@@ -56,16 +53,22 @@ def _pdf(data: bytes, number: int, dpi: int, meta: Mapping[str, Any]) -> tuple[A
         pdf.close()
 
 
-def _picture(data: bytes, number: int, dpi: int, meta: Mapping[str, Any]) -> tuple[Any, float]:
+def _picture(data: bytes, number: int, dpi: int) -> tuple[Any, float]:
     from PIL import Image, ImageOps
 
+    Image.MAX_IMAGE_PIXELS = None  # what is too large is refused below, before a pixel is decoded
     image: Any = Image.open(io.BytesIO(data))
     if not 1 <= number <= getattr(image, "n_frames", 1):
         raise _absent(number)
     image.seek(number - 1)
     if image.width * image.height > OPENED:
         raise ParseError("The picture is too large to be shown.", hint="Scale it down.", code="limit")
-    image = ImageOps.exif_transpose(image).convert("RGB")
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    image = image.convert("RGB")
     scale = _scale(image.width, image.height, min(1.0, dpi / 150))
     if scale == 1:
         return image, scale
