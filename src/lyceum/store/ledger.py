@@ -47,6 +47,7 @@ class Ledger:
     def _get(self, numbers: list[int], readers: frozenset[str]) -> dict[int, tuple[Chunk, Document]]:
         found: dict[int, tuple[Chunk, Document]] = {}
         for start in range(0, len(numbers), 500):
+            seen: dict[str, Document] = {}  # a report may make meta large: it is read once a document
             some = numbers[start : start + 500]
             rows = self._rows(
                 "SELECT c.number, c.id, c.text, c.extra, d.id, d.source, v.version, v.title, v.media,"
@@ -56,7 +57,7 @@ class Ledger:
                 some,
             )
             for number, chunk_id, text, extra, *rest in rows:
-                document = _document(rest)
+                document = seen.get(rest[0]) or seen.setdefault(rest[0], _document(rest))
                 if document.readers & readers:
                     found[number] = (codec.unpack_chunk(number, chunk_id, text, extra, document), document)
         return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -117,8 +118,8 @@ class Store:
                 lock.release()
 
     async def tidy(self) -> None:
-        """Erase what a killed process should have erased; skipped when another one is writing right now."""
-        if not self.files.empty():
+        """Erase what a killed process should have erased; not when another one is writing, or none can write."""
+        if not self.files.empty() and os.access(self.folder, os.W_OK):
             with suppress(Busy):
                 async with self.writing(wait=0):
                     pass
