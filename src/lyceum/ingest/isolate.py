@@ -6,11 +6,12 @@ It knows how a worker dies (memory, CPU, wall clock, crash) and turns each into 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lyceum.core.packed import unpack_element
 from lyceum.core.text import language
 from lyceum.core.types import Document, Element
 from lyceum.ingest.media import detect
+from lyceum.ingest.report import report
 
 RECYCLE = 50  # documents after which a worker is replaced, for what parsers leak
 LINE = 256 << 20
@@ -34,6 +36,7 @@ class Parsed:
     pages: int
     elements: tuple[Element, ...]
     warnings: tuple[str, ...] = ()
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 class Isolated:
@@ -63,8 +66,15 @@ class Isolated:
         title = next((page["title"] for page in pages if page["title"]), "")
         return Parsed(
             media=media, title=title[:300], language=language(words), pages=len(pages), elements=elements,
-            warnings=warnings,
+            warnings=warnings, report=report(pages),
         )  # fmt: skip
+
+    async def draw(self, path: Path, name: str, media: str, wanted: dict[str, Any]) -> bytes:
+        """Return a page as PNG; see `drawing.draw` for what may be wanted of it."""
+        document = Document(id="", source=name, version="", meta={"picture": wanted})
+        async with self._turn:
+            (drawn,) = await self._ask(path, name, media, document)
+        return base64.b64decode(drawn["png"])
 
     async def close(self) -> None:
         """End the worker."""

@@ -40,15 +40,21 @@ class Library(Protocol):
 
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]: ...
 
+    async def keep_file(self, path: Path, sha256: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One file and the source name under which it will be cited; no readers keeps those it has."""
+    """One file and the source name under which it will be cited; no readers keeps those it has.
+
+    `keep` has the library hold a copy of the file: an upload has no other place where it could be seen again.
+    """
 
     path: Path
     source: str
     name: str
     readers: frozenset[str] | None = None
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +78,12 @@ Progress = Callable[[Outcome], None]
 
 
 class Ingest:
-    """Reads with `reader`, cuts with `splitter`, writes to `library`."""
+    """Reads with `reader`, cuts with `splitter`, writes to `library`; `heard` is told of every outcome."""
 
-    def __init__(self, library: Library, reader: Reader, splitter: Splitter) -> None:
-        self.library, self.reader, self.splitter = library, reader, splitter
+    def __init__(
+        self, library: Library, reader: Reader, splitter: Splitter, heard: Progress = lambda outcome: None
+    ) -> None:
+        self.library, self.reader, self.splitter, self.heard = library, reader, splitter, heard
 
     async def __call__(self, jobs: Sequence[Job], progress: Progress = lambda outcome: None) -> list[Outcome]:
         """Ingest in order; `progress` hears of each document when it has been confirmed."""
@@ -97,6 +105,7 @@ class Ingest:
                     await self.library.put([staged for staged, _ in batch if staged is not None])
                 for _, outcome in batch:
                     outcomes.append(outcome)
+                    self.heard(outcome)
                     progress(outcome)
             await parsing
         finally:
@@ -125,7 +134,7 @@ class Ingest:
         self, job: Job, doc_id: str, known: dict[str, tuple[str, frozenset[str]]]
     ) -> tuple[Staged | None, Outcome]:
         started = time.perf_counter()
-        version = await asyncio.to_thread(self._version, job)
+        sha256, version = await asyncio.to_thread(self._version, job)
         old_version, old_readers = known.get(doc_id, ("", frozenset({EVERYONE})))
         readers = old_readers if job.readers is None else job.readers
         if version == old_version:
@@ -136,7 +145,10 @@ class Ingest:
             return None, Outcome(source=job.source, status=status, document_id=doc_id)
         blank = Document(id=doc_id, source=job.source, version=version, readers=readers)
         parsed = await self.reader(job.path, job.name, blank)
-        meta = {"pages": parsed.pages, **edition(job.name, parsed.elements)}
+        meta = {
+            "pages": parsed.pages, **edition(job.name, parsed.elements), "sha256": sha256,
+            **({"kept": True} if job.keep else {}), "report": parsed.report,
+        }  # fmt: skip
         document = Document(
             id=doc_id, source=job.source, version=version, readers=readers, media=parsed.media,
             title=parsed.title or Path(job.name).stem, language=parsed.language, meta=meta,
@@ -144,6 +156,8 @@ class Ingest:
         with span("ingest.split") as facts:
             chunks = await asyncio.to_thread(self.splitter, document, parsed.elements)
             facts["chunks"] = len(chunks)
+        if job.keep:
+            await self.library.keep_file(job.path, sha256)
         outcome = Outcome(
             source=job.source, status="updated" if old_version else "added", document_id=doc_id,
             pages=parsed.pages, chunks=len(chunks), warnings=tuple(parsed.warnings),
@@ -151,17 +165,19 @@ class Ingest:
         )  # fmt: skip
         return (document, parsed.elements, chunks), outcome
 
-    def _version(self, job: Job) -> str:
+    def _version(self, job: Job) -> tuple[str, str]:
+        """Return the SHA-256 of the file, and the version that its bytes and their reading make."""
         try:
             with job.path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").digest()
+                content = hashlib.file_digest(file, "sha256")
         except OSError as problem:
             raise ParseError(
                 f"{job.name} cannot be read: {problem.strerror}.",
                 hint="Check that it exists and its permissions.",
                 code="unreadable",
             ) from problem
-        return digest(content, PARSERS, job.name.rsplit(".", 1)[-1].lower(), self.splitter.name)
+        ending = job.name.rsplit(".", 1)[-1].lower()
+        return content.hexdigest(), digest(content.digest(), PARSERS, ending, self.splitter.name)
 
 
 async def _batches(
