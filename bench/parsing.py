@@ -3,13 +3,13 @@
 Text: elements of the page ranges in cut/ against the text published beside them. English: multisets of words
 ([a-z0-9]+) and of their bigrams; Chinese: multiset of bigrams of Chinese characters alone. This reading of the
 measure gives the figures of an earlier survey for plain pypdfium2 (.979/.937 and .970), so that both can be compared.
-Headings: a heading counts when an outline title of the same page is equal to it, numbering ("2.1.", "第 2 章"), case
-and white space aside, each title once. "Without outline" parses cut/, whose files have none: the honest figure. "With
+Headings: a heading counts when an outline title of the same page is equal to it, numbering ("2.1.", "第 2 章"), case,
+white space and punctuation aside, each title once. "Without outline" parses cut/, whose files have none: the honest figure. "With
 outline" parses the whole documents; there the truth is what the parser is given, so it says only that titles
 are found on their pages. Levels: the share of matched headings, without outline, whose level stands to the most
 usual offset as in the outline.
 Columns: gt/ord_*.pkl hold the lines of the left and the right column of the pages of six papers. A line is looked for
-by its letters in the page's elements in reading order; a page is judged when five lines or more of each column
+by its letters in the page's elements in reading order, and counts when it stands there once; a page is judged when five lines or more of each column
 are found, and right when in 90 % of all (left, right) pairs the left line comes first. Control: the same lines
 sorted by height must fail. `adjacent` is the share of consecutive lines of a column that stay neighbours.
 Speed: `parse` in this process over digital PDFs (no scans, locked or broken files), CPU time; `plain` counts
@@ -89,7 +89,7 @@ def texts(folder: Path, cut: dict[str, list[Page]]) -> list[Row]:
 def bare(title: str) -> str:
     """Return a title without numbering, case and white space."""
     plain = " ".join(title.replace("\u00a0", " ").split())
-    return re.sub(r"\s", "", _number.sub("", plain)).lower()
+    return letters(_number.sub("", plain))
 
 
 def compared(pages: Sequence[Page], wanted: Sequence[Any]) -> tuple[float, float, float]:
@@ -148,8 +148,8 @@ def order(text: str, columns: Sequence[Sequence[Any]]) -> tuple[float | None, in
     """Return the share of (left, right) pairs in order, None when not judged, and neighbours kept of pairs."""
     found = []
     for lines in columns:
-        places = [text.find(letters(line[3])) for line in lines if len(letters(line[3])) >= 12]
-        found.append([place for place in places if place >= 0])
+        known = [letters(line[3]) for line in lines]
+        found.append([text.find(line) for line in known if len(line) >= 12 and text.count(line) == 1])
     near = pairs = 0
     for lines in columns:
         known = [letters(line[3]) for line in lines]
