@@ -2,18 +2,19 @@
 
 Text: elements of the page ranges in cut/ against the text published beside them. English: multisets of words
 ([a-z0-9]+) and of their bigrams; Chinese: multiset of bigrams of Chinese characters alone. This reading of the
-measure gives the figures of an earlier survey for plain pypdfium2 (.979/.937 and .970), so that both can be compared.
-Headings: a heading counts when an outline title of the same page is equal to it, numbering ("2.1.", "第 2 章"), case,
-white space and punctuation aside, each title once. "Without outline" parses cut/, whose files have none: the honest figure. "With
-outline" parses the whole documents; there the truth is what the parser is given, so it says only that titles
-are found on their pages. Levels: the share of matched headings, without outline, whose level stands to the most
-usual offset as in the outline.
-Columns: gt/ord_*.pkl hold the lines of the left and the right column of the pages of six papers. A line is looked for
-by its letters in the page's elements in reading order, and counts when it stands there once; a page is judged when five lines or more of each column
-are found, and right when in 90 % of all (left, right) pairs the left line comes first. Control: the same lines
-sorted by height must fail. `adjacent` is the share of consecutive lines of a column that stay neighbours.
+measure gives the figures of an earlier survey for plain pypdfium2 (.979/.937 and .970), so both can be compared.
+Headings: a heading counts when an outline title of the same page is equal to it, numbering ("2.1.", "第 2 章"),
+case, white space and punctuation aside, each title once. The files in cut/ have no outline: the honest figure.
+"With outline" parses the whole documents; there the truth is what the parser is given, so it says only that
+titles are found on their pages. Levels: the share of the matched whose level is the outline's (plus the usual
+difference).
+Columns: gt/ord_*.pkl hold the lines of the left and the right column of the pages of six papers. A line is looked
+for by its letters in the page's elements in reading order, and counts when it stands there once. A page is judged
+when five lines or more of each column are found, and right when in 90 % of all (left, right) pairs the left line
+comes first. Control: the same lines sorted by height must fail. `adjacent` is the share of consecutive lines of
+a column that stay neighbours.
 Speed: `parse` in this process over digital PDFs (no scans, locked or broken files), CPU time; `plain` counts
-pages that draw fewer than four paths, which no table finder looks at; learning counts for every page alike.
+pages that draw fewer than four paths, on which no table finder has work; learning counts for every page alike.
 
 bench/parsing_NAME.py (tables, ocr, office) may add lines: figures(folder: Path, quick: bool) -> list of
 (name, value, target, higher_is_better, note).
@@ -45,7 +46,7 @@ PAPERS = {
     "MinerU__demo3": "23cd598d05ac4c93fdda79ef44b2fb0c",
     "docling-parse__ligatures_01": "a21545dc05627e4244ef1f01d7977b80",
     "docling__amt_handbook_sample": "5f3b680bbb2d991d97659a4dd3857178",
-    "kreuzberg__ts_application_to_large_scale_comparison_and_radix_sort_sigmod14_i": "1a3523e3120d8ca636d405c63b449070",
+    "kreuzberg__ts_application_to_large_scale_comparison_and_radix_sort_sigmod14_i": "1a3523e3120d8ca636d405c63b449070",  # noqa: E501
     "sample-files__multicolumn": "177a42f9ad24a8e60539ca066ea3dc2c",
 }  # fmt: skip
 LEFT_OUT = ("scan", "encrypted", "malformed")
@@ -134,9 +135,9 @@ def offset(folder: Path, name: str) -> int:
     whole = pypdfium2.PdfDocument(folder / "pdf" / f"debian__{name}.pdf")
     first, second = (cut[n].get_textpage().get_text_range() for n in (0, 1))
     for number in range(len(whole) - 1):
-        if whole[number].get_textpage().get_text_range() == first:
-            if whole[number + 1].get_textpage().get_text_range() == second:
-                return number
+        texts = (whole[n].get_textpage().get_text_range() for n in (number, number + 1))
+        if next(texts) == first and next(texts) == second:
+            return number
     raise SystemExit(f"{name}: the pages of cut/ are not in the whole document")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -34,26 +35,24 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
         rulings = _Rulings(readable)
         title = (pdf.get_metadata_value("Title") or "").strip()
         for index in range(count):
-            lines = learnt.pop(index, None) or _lines(pdf, index)
-            page = _page(pdf, index, lines, look, titles.get(index, ()), rulings, document.id)
+            with closing(pdf[index]) as page:
+                lines = learnt.pop(index, None) or read_lines(page)
+                made = _page(page, index, lines, look, titles.get(index, ()), rulings, document.id)
             if index == 0:
-                first = (one.text for one in page.elements if one.kind == "heading" and one.level == 1)
-                page = replace(page, title=title or next(first, ""), warnings=warnings + page.warnings)
-            yield page
+                first = (one.text for one in made.elements if one.kind == "heading" and one.level == 1)
+                made = replace(made, title=title or next(first, ""), warnings=warnings + made.warnings)
+            yield made
     finally:
         pdf.close()
 
 
 def _lines(pdf: Any, index: int) -> list[Line]:
-    page = pdf[index]
-    try:
+    with closing(pdf[index]) as page:
         return read_lines(page)
-    finally:
-        page.close()
 
 
 def _page(
-    pdf: Any,
+    page: Any,
     index: int,
     lines: Sequence[Line],
     look: Style,
@@ -63,12 +62,8 @@ def _page(
 ) -> Page:
     number = index + 1
     kept = ordered(without_running(lines, look))
-    page = pdf[index]
-    try:
-        tables = rulings.tables(page, index, doc_id) if kept else []
-        warnings = () if lines or not _has_image(page) else (f"Page {number} has no text layer (a scan?).",)
-    finally:
-        page.close()
+    tables = rulings.tables(page, index, doc_id) if kept else []
+    warnings = () if lines or not _has_image(page) else (f"Page {number} has no text layer (a scan?).",)
     elements: list[Element] = []
     start = 0
     for found in sorted(tables, key=lambda one: _first_inside(kept, one)):

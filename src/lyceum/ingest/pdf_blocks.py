@@ -14,6 +14,7 @@ from lyceum.ingest.pdf_headings import Style, Title, levels
 from lyceum.ingest.pdf_layout import Line, around, continues, no_space
 
 COLUMN = 120  # characters that make a block one of a column's rather than a label's
+LONGEST_WORD = 60  # characters at the end of a text that are looked at for a word cut in two
 MOVED = 300  # blocks above which a page is a drawing, whose order nobody reads
 _tail, _head = re.compile(r"[^\W\d_]+-?$"), re.compile(r"[^\W\d_]+")
 
@@ -84,7 +85,7 @@ def _element(block: Sequence[Line], look: Style, doc_id: str, page: int, level: 
 
 def _joined(text: str, last: Line, line: Line, look: Style) -> str:
     """Return a text ready for its next line: with a blank, without one, or with its hyphen taken away."""
-    tail, head = _tail.search(text), _head.match(line.text)
+    tail, head = _tail.search(text[-LONGEST_WORD:]), _head.match(line.text)
     cut = last.soft or (tail is not None and tail[0].endswith("-") and line.text[0].islower())
     if not cut:
         return text if no_space(text, line.text) else text + " "

@@ -22,7 +22,7 @@ LABEL = 3  # a bold line of body size that occurs so often is a label ("Note"), 
 TITLES = 20_000  # bookmarks that are read
 Title = tuple[int, str]
 """Level from one; letters and digits."""
-_ends = re.compile(r"[.!?。！？；;，,:：]$")
+_ends = re.compile(r"[.!。！；;，,:：]$")
 _stops = re.compile(r"[.!。！；;]$")  # a large line may end in a comma or colon: its heading goes on below
 _item = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\d{1,2}[.)、]\s)")
 _letter = re.compile(rf"[A-Za-z{CJK}]")

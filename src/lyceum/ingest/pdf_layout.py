@@ -20,11 +20,12 @@ from lyceum.core.types import Box
 _bullet = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\(?\d{1,2}[.)、]\s?|[（(][一二三四五六七八九十\d]+[)）])")
 _cjk_end, _cjk_start = re.compile(f"[{CJK}，。、；：]$"), re.compile(f"^[{CJK}]")
 _soft = "\u0002\ufffe\u00ad"
+_plain = {0xA0: " ", **dict.fromkeys(map(ord, _soft))}
 _bold_name = re.compile(rb"bold|black|heavy|demi", re.I)
 _plain_name = re.compile(rb"light|regular|roman|book|thin", re.I)
 Rect = tuple[float, float, float, float]
 _runs = re.compile(r"[^\r\n]+")
-_words = re.compile(r"[^\s\u00a0]+")
+_words = re.compile(rf"[^\s\u00a0{_soft}]+")  # pdfium goes on with the next line behind a soft hyphen
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def to_box(page: Any, rect: Rect) -> Box:
 
 def placer(page: Any) -> Callable[[Rect], Box]:
     """Return what turns pdfium's (left, bottom, right, top) into a box from the shown page's top-left."""
-    left, bottom, right, top = page.get_cropbox()
+    left, bottom, right, top = page.get_bbox()
     ways: dict[int, Callable[[Rect], Box]] = {
         0: lambda rect: (rect[0] - left, top - rect[3], rect[2] - left, top - rect[1]),
         90: lambda rect: (rect[1] - bottom, rect[0] - left, rect[3] - bottom, rect[2] - left),
@@ -105,7 +106,7 @@ class _Reading:
 
     def _turn(self, index: int) -> int:
         """Return the direction of the text at a character, to the nearest right angle."""
-        angle = math.degrees(pdfium.FPDFText_GetCharAngle(self.text_page.raw, index))
+        angle: float = math.degrees(pdfium.FPDFText_GetCharAngle(self.text_page.raw, index))
         return round((360 - angle - self.rotation) / 90) % 4 * 90
 
     def _frame(self, index: int, turn: int) -> Box:
@@ -132,7 +133,7 @@ class _Reading:
 
     def _line(self, start: int, end: int, turn: int) -> Line | None:
         raw = self.characters[start:end]
-        text = clean("".join(" " if c == "\u00a0" else "" if c in _soft else c for c in raw))
+        text = clean(raw.translate(_plain))
         if not text:
             return None
         ends = [self._frame(index, turn) for index in (start, (start + end) // 2, end - 1)]
@@ -144,7 +145,7 @@ class _Reading:
         size, bold = _font(self.text_page, middle if self.characters[middle].strip() else start)
         bold = bold and all(_font(self.text_page, index)[1] for index in (start, end - 1))
         box = turned(frame, (360 - turn) % 360) if turn else frame
-        soft = raw.endswith(tuple(_soft))
+        soft = self.characters[end : end + 1] in tuple(_soft)
         return Line(text, box, size or round(frame[3] - frame[1], 1), bold, soft, turn)
 
 
@@ -196,7 +197,7 @@ def around(boxes: Sequence[Box]) -> Box:
 
 def no_space(before: str, after: str) -> bool:
     """Say whether two texts are joined without a blank, as Chinese is."""
-    return bool(_cjk_end.search(before) and _cjk_start.match(after))
+    return bool(_cjk_end.search(before[-1:]) and _cjk_start.match(after))
 
 
 def continues(last: Line, line: Line, *, heading: bool = False) -> bool:
