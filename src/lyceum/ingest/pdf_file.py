@@ -60,7 +60,8 @@ def _unlocked(data: bytes, passwords: Sequence[str]) -> bytes:
     given = "None of the given passwords opens it. " if passwords else ""
     raise ParseError(
         "The PDF is protected by a password.",
-        hint=f"{given}Give it with `lyceum ingest --password WORD`, or save a copy without the password.",
+        hint=f"{given}Give it with `lyceum ingest --password WORD` (over HTTP the field `password`), or save a "
+        "copy without the password.",
         code="password",
     )
 

@@ -27,7 +27,7 @@ _stops = re.compile(r"[.!。！；;]$")  # a large line may end in a comma or co
 _item = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\d{1,2}[.)、]\s)")
 _letter = re.compile(rf"[A-Za-z{CJK}]")
 _number = re.compile(
-    r"^(?:第\s*[\d一二三四五六七八九十百]+\s*[章节]|(?:chapter|appendix|part)\s+\w+\b|(?:[A-Z]|\d{1,3})(?:\.\d+)*\.?(?=\s))[\s.:：]*",
+    r"^(?:第\s*[\d一二三四五六七八九十百]+\s*[章节]|(?:chapter|appendix|part)\s+\w+\b|[A-Z](?:\.\d+)+\.?(?=\s)|[A-Z]\.(?=\s)|\d{1,3}(?:\.\d+)*\.?(?=\s))[\s.:：]*",
     re.I,
 )
 _digits = re.compile(r"\d+")
@@ -39,7 +39,8 @@ class Style:
     """What a document's usual text looks like, and the masked lines that repeat as headers and footers.
 
     `slots` are heights at which a line of its own stands page after page, whatever it says; `ranks` are the
-    outline's levels of headings by size and weight; `hyphenated` are words with a hyphen of their own.
+    outline's levels of headings by size and weight, `deepest` the largest of them; `hyphenated` are
+    words with a hyphen of their own.
     """
 
     body: float
@@ -48,6 +49,7 @@ class Style:
     slots: frozenset[int] = frozenset()
     labels: frozenset[str] = frozenset()
     ranks: Mapping[tuple[float, bool], int] = field(default_factory=dict)
+    deepest: int = 0
     hyphenated: frozenset[str] = frozenset()
 
 
@@ -96,6 +98,7 @@ def style(pages: Mapping[int, Sequence[Line]], titles: Mapping[int, Sequence[Tit
         body, tuple(sizes), repeated, slots,
         labels=frozenset(text for text, count in bold.items() if count >= LABEL),
         ranks={key: min(counts.most_common(1)[0][0], 6) for key, counts in ranks.items()},
+        deepest=max((level for counts in ranks.values() for level in counts), default=0),
         hyphenated=frozenset(texts),
     )  # fmt: skip
 
@@ -198,7 +201,7 @@ def _level(line: Line, look: Style) -> int:
     if not large and (not line.bold or small or line.size <= 0.95 * look.body):
         return 0
     if look.ranks:
-        return look.ranks.get((line.size, line.bold)) or min(max(look.ranks.values()) + 1, 6)
+        return look.ranks.get((line.size, line.bold)) or min(look.deepest + 1, 6)
     if not large:
         return min(len(look.sizes) + 1, 6)
     rounded = round(line.size * 2) / 2

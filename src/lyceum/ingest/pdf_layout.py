@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Any
 
 import pypdfium2.raw as pdfium
@@ -102,12 +103,17 @@ class _Reading:
                 line = self._line(start, end, turn)
                 if line is not None:
                     _append(found, line)
-        return found
+        return [
+            line
+            for turn, some in groupby(found, lambda one: one.turn)
+            for line in _forwards(turn, list(some))
+        ]
 
     def _turn(self, index: int) -> int:
         """Return the direction of the text at a character, to the nearest right angle."""
-        angle: float = math.degrees(pdfium.FPDFText_GetCharAngle(self.text_page.raw, index))
-        return round((360 - angle - self.rotation) / 90) % 4 * 90
+        angle = math.degrees(pdfium.FPDFText_GetCharAngle(self.text_page.raw, index))
+        quarters: int = round((360 - angle - self.rotation) / 90)
+        return quarters % 4 * 90
 
     def _frame(self, index: int, turn: int) -> Box:
         """Return a character's box by its font's height, which every glyph has, as if its text were upright."""
@@ -142,11 +148,18 @@ class _Reading:
             max(e[2] for e in ends), max(e[3] for e in ends),
         )  # fmt: skip
         middle = (start + end) // 2
-        size, bold = _font(self.text_page, middle if self.characters[middle].strip() else start)
-        bold = bold and all(_font(self.text_page, index)[1] for index in (start, end - 1))
+        marks = (start, middle if self.characters[middle].strip() else start, end - 1)
+        size = sorted(_size(self.text_page, index) for index in marks)[1]
+        bold = all(_bold(self.text_page, index) for index in marks)
         box = turned(frame, (360 - turn) % 360) if turn else frame
         soft = self.characters[end : end + 1] in tuple(_soft)
         return Line(text, box, size or round(frame[3] - frame[1], 1), bold, soft, turn)
+
+
+def _forwards(turn: int, lines: list[Line]) -> list[Line]:
+    """Return turned lines from top to bottom: pdfium gives those that run downwards last line first."""
+    upwards = sum(two.frame[3] <= one.frame[1] for one, two in pairwise(lines))
+    return lines[::-1] if turn and upwards > len(lines) / 2 else lines
 
 
 def _characters(text_page: Any) -> str:
@@ -159,18 +172,23 @@ def _characters(text_page: Any) -> str:
     return text
 
 
-def _font(text_page: Any, index: int) -> tuple[float, bool]:
-    """Return a character's size in points on the page and whether its font is bold."""
+def _size(text_page: Any, index: int) -> float:
+    """Return a character's size in points on the page."""
     matrix = pdfium.FS_MATRIX()
     scale = 1.0
     if pdfium.FPDFText_GetMatrix(text_page.raw, index, matrix):
         scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
-    size = pdfium.FPDFText_GetFontSize(text_page.raw, index) * scale
+    size: float = pdfium.FPDFText_GetFontSize(text_page.raw, index)
+    return round(size * scale, 1)
+
+
+def _bold(text_page: Any, index: int) -> bool:
+    """Say whether a character's font is bold."""
     name = ctypes.create_string_buffer(128)
     pdfium.FPDFText_GetFontInfo(text_page.raw, index, name, 128, ctypes.c_int())
     # A font that is not embedded reports the weight of its substitute: its name is more to be trusted.
     heavy = pdfium.FPDFText_GetFontWeight(text_page.raw, index) >= 600 and not _plain_name.search(name.value)
-    return round(size, 1), heavy or _bold_name.search(name.value) is not None
+    return heavy or _bold_name.search(name.value) is not None
 
 
 def _append(found: list[Line], run: Line) -> None:

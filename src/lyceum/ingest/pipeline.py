@@ -43,12 +43,16 @@ class Library(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One file and the source name under which it will be cited; no readers keeps those it has."""
+    """One file and the source name under which it will be cited; no readers keeps those it has.
+
+    `passwords` are tried on a locked file; they are kept nowhere.
+    """
 
     path: Path
     source: str
     name: str
     readers: frozenset[str] | None = None
+    passwords: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +138,8 @@ class Ingest:
                 await self.library.set_readers(doc_id, readers)
                 status = "readers"
             return None, Outcome(source=job.source, status=status, document_id=doc_id)
-        blank = Document(id=doc_id, source=job.source, version=version, readers=readers)
+        options = {"passwords": job.passwords} if job.passwords else {}
+        blank = Document(id=doc_id, source=job.source, version=version, readers=readers, meta=options)
         parsed = await self.reader(job.path, job.name, blank)
         meta = {"pages": parsed.pages, **edition(job.name, parsed.elements)}
         document = Document(
