@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pikepdf
@@ -19,8 +20,8 @@ from lyceum.core.types import Document, Element, Page
 from lyceum.ingest.isolate import Isolated
 from lyceum.ingest.pdf import parse
 from lyceum.ingest.pdf_blocks import ordered
-from lyceum.ingest.pdf_file import REPAIRED
-from lyceum.ingest.pdf_layout import Line, turned
+from lyceum.ingest.pdf_file import REPAIRED, opened
+from lyceum.ingest.pdf_layout import Line, read_lines, turned
 from lyceum.ingest.pipeline import Job
 from tests.toys import run
 
@@ -149,6 +150,19 @@ def test_columns_stay_apart_whatever_the_stream_says(right_first: bool) -> None:
     else:
         assert places[1:] == sorted(places[1:])
         assert "station" in text, "a word cut in two at the end of a column is whole again"
+
+
+def test_text_at_the_edge_that_is_turned_is_no_heading() -> None:
+    def draw(canvas: Canvas) -> None:
+        at = lines(canvas, 72, 90, ["Harbour rules"], "Helvetica", 16)
+        lines(canvas, 72, at + 10, prose(1))
+        canvas.rotate(90)
+        canvas.setFont("Helvetica", 20)
+        canvas.drawString(200, -40, "Preprint 2026")
+
+    found = elements_of(made(draw))
+    assert [one.text for one in found if one.kind == "heading"] == ["Harbour rules"]
+    assert "Preprint 2026" in [one.text for one in found]
 
 
 def test_a_block_moves_up_only_where_geometry_says_so() -> None:
@@ -359,17 +373,32 @@ def test_a_password_reaches_the_parser_and_stays_nowhere(tmp_path: Path) -> None
         assert not file.is_file() or b"sesame" not in file.read_bytes(), file
 
 
-HOSTILE = {
-    "pageloop.pdf": "corrupt", "hugepage.pdf": "", "textbomb.pdf": "", "flatebomb.pdf": "empty", "noxref.pdf": "",
-    "truncated.pdf": "",
-}  # fmt: skip
+def hostile(name: str) -> Path:
+    folder = os.environ.get("LYCEUM_SHARED", "")
+    path = Path(folder) / "documents" / "hostile" / name
+    if not folder or not path.exists():
+        pytest.skip("needs the hostile files of LYCEUM_SHARED")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "pages"), [("noxref.pdf", 150), ("truncated.pdf", 108), ("big1000.pdf", 1081)]
+)
+def test_large_files_that_are_whole_or_not_are_opened(name: str, pages: int) -> None:
+    pdf, _, warnings = opened(hostile(name).read_bytes())
+    assert len(pdf) == pages
+    assert warnings == (() if name.startswith("big") else (REPAIRED,))
+    with closing(pdf[pages - 1]) as page:
+        assert read_lines(page)
+    pdf.close()
+
+
+HOSTILE = {"pageloop.pdf": "corrupt", "hugepage.pdf": "", "textbomb.pdf": "", "flatebomb.pdf": "empty"}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_end_in_time(name: str) -> None:
-    path = Path(os.environ.get("LYCEUM_SHARED", "")) / "documents" / "hostile" / name
-    if not os.environ.get("LYCEUM_SHARED") or not path.exists():
-        pytest.skip("needs the hostile files of LYCEUM_SHARED")
+    path = hostile(name)
 
     async def work() -> tuple[str, str]:
         reader = Isolated()

@@ -170,7 +170,11 @@ def _length(lines: Sequence[Line], title: str) -> int:
 def levels(lines: Sequence[Line], look: Style, titles: Sequence[Title] = ()) -> list[int]:
     """Return each line's heading level, 0 for text; what the outline says goes before what it looks like."""
     known = matched(lines, titles)
-    found = [known.get(at) or _level(line, look) for at, line in enumerate(lines)]
+    usual = Counter(line.turn for line in lines).most_common(1)
+    found = [
+        known.get(at) or (_level(line, look) if line.turn == usual[0][0] else 0)
+        for at, line in enumerate(lines)
+    ]
     for at, line in enumerate(lines):
         if at not in known and found[at] and line.size < HEADING * look.body and not _own(lines, at):
             found[at] = 0
@@ -197,7 +201,7 @@ def _level(line: Line, look: Style) -> int:
     if len(line.text) > LONGEST_HEADING or _stops.search(line.text) or not _letter.search(line.text):
         return 0
     large = line.size >= HEADING * look.body
-    small = len(line.text) >= 90 or _ends.search(line.text) or line.text in look.labels or line.turn
+    small = len(line.text) >= 90 or _ends.search(line.text) or line.text in look.labels
     if not large and (not line.bold or small or line.size <= 0.95 * look.body):
         return 0
     if look.ranks:
