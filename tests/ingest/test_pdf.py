@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pikepdf
 import pytest
+from fastapi.testclient import TestClient
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
+from lyceum.app.cli import main
+from lyceum.app.server import create
 from lyceum.app.session import opened as opened_home
 from lyceum.app.settings import load
 from lyceum.core.errors import ParseError
@@ -371,6 +374,22 @@ def test_a_password_reaches_the_parser_and_stays_nowhere(tmp_path: Path) -> None
     assert run(work())[0] == "unchanged", "the version does not depend on the password"
     for file in home.rglob("*"):
         assert not file.is_file() or b"sesame" not in file.read_bytes(), file
+
+
+def test_a_password_on_the_command_line_and_over_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LYCEUM_MODELS", str(tmp_path))
+    path = tmp_path / "locked.pdf"
+    path.write_bytes(locked("sesame"))
+    ingest = ["ingest", "--json", "--home", str(tmp_path / "home"), str(path)]
+    assert main(ingest) == 4
+    assert main([*ingest, "--password", "wrong", "--password", "sesame"]) == 0
+    with TestClient(create(load(str(tmp_path / "served"), {"LYCEUM_MODELS": str(tmp_path)}))) as client:
+        upload = {"file": ("locked.pdf", path.read_bytes())}
+        refused = client.post("/api/documents", files=upload)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "password")
+        assert client.post("/api/documents", files=upload, data={"password": "sesame"}).status_code == 201
 
 
 def hostile(name: str) -> Path:
