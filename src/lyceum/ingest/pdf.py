@@ -31,7 +31,7 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
         step = max(1, count // SAMPLE)
         learnt = {index: _lines(pdf, index) for index in range(0, count, step)}
         titles = outline(pdf)
-        look = style(learnt, titles)
+        look = style(list(learnt.values()), [titles.get(index, ()) for index in learnt])
         rulings = _Rulings(readable)
         title = (pdf.get_metadata_value("Title") or "").strip()
         for index in range(count):

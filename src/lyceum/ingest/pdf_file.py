@@ -142,10 +142,10 @@ def _inside(head: bytes, body: bytes, most: int) -> Iterator[tuple[int, bytes]]:
     first = re.search(rb"/First\s+(\d{1,7})", head)
     try:
         text = zlib.decompressobj().decompress(packed, most) if b"FlateDecode" in head else packed
-        numbers = [int(word) for word in text[: int(first[1])].split()] if first else []
+        start = int(first[1]) if first else 0
+        numbers = [int(word) for word in text[:start].split()]
     except (zlib.error, ValueError):
         return
-    assert first is None or numbers is not None
-    starts = [int(first[1]) + offset for offset in numbers[1::2]] if first else []
-    for number, start, end in zip(numbers[::2], starts, [*starts[1:], len(text)], strict=False):
-        yield number, text[start:end]
+    starts = [start + offset for offset in numbers[1::2]]
+    for number, begin, end in zip(numbers[::2], starts, [*starts[1:], len(text)], strict=False):
+        yield number, text[begin:end]

@@ -75,31 +75,26 @@ def masked(line: Line) -> tuple[str, int]:
     return _digits.sub("#", line.text), round(line.box[1] / 4)
 
 
-def style(pages: Mapping[int, Sequence[Line]], titles: Mapping[int, Sequence[Title]]) -> Style:
-    """Learn from some pages, given by index."""
+def style(pages: Sequence[Sequence[Line]], titles: Sequence[Sequence[Title]] = ()) -> Style:
+    """Learn from some pages and what the outline lists on each of them."""
+    every = [line for lines in pages for line in lines]
     weight: Counter[float] = Counter()
-    for lines in pages.values():
-        for line in lines:
-            weight[line.size] += len(line.text)
+    for line in every:
+        weight[line.size] += len(line.text)
     body = weight.most_common(1)[0][0] if weight else 10.0
     sizes = sorted({round(size * 2) / 2 for size in weight if size >= HEADING * body}, reverse=True)
-    bold = Counter(
-        line.text for lines in pages.values() for line in lines if line.bold and line.size < HEADING * body
-    )
+    bold = Counter(line.text for line in every if line.bold and line.size < HEADING * body)
     ranks: dict[tuple[float, bool], Counter[int]] = {}
-    for index, lines in pages.items():
-        for at, level in matched(lines, titles.get(index, ())).items():
+    for lines, listed in zip(pages, titles, strict=False):
+        for at, level in matched(lines, listed).items():
             ranks.setdefault((lines[at].size, lines[at].bold), Counter())[level] += 1
-    texts = [
-        word.lower() for lines in pages.values() for line in lines for word in _hyphenated.findall(line.text)
-    ]
-    repeated, slots = _running(list(pages.values()), body)
+    repeated, slots = _running(pages, body)
     return Style(
         body, tuple(sizes), repeated, slots,
         labels=frozenset(text for text, count in bold.items() if count >= LABEL),
         ranks={key: min(counts.most_common(1)[0][0], 6) for key, counts in ranks.items()},
         deepest=max((level for counts in ranks.values() for level in counts), default=0),
-        hyphenated=frozenset(texts),
+        hyphenated=frozenset(word.lower() for line in every for word in _hyphenated.findall(line.text)),
     )  # fmt: skip
 
 
