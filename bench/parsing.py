@@ -117,8 +117,8 @@ def headings(folder: Path, cut: dict[str, list[Page]], quick: bool) -> list[Row]
         p, r, levels = compared(cut[name], wanted)
         note = f"survey {precision}/{recall}; same levels {levels:.2f}"
         rows += [
-            (f"{name} headings P", p, precision, True, note),
-            (f"{name} headings R", r, recall, True, ""),
+            (f"{name} without outline P", p, precision, True, note),
+            (f"{name} without outline R", r, recall, True, ""),
         ]
         if not quick:
             whole = pages_of(folder / "pdf" / f"debian__{name}.pdf")
