@@ -44,6 +44,10 @@ def parser() -> argparse.ArgumentParser:
     ingest = add("ingest", "read files and folders into the home")
     ingest.add_argument("paths", nargs="+", metavar="PATH")
     ingest.add_argument("--readers", metavar="A,B", help="who may read them; without it everyone")
+    ingest.add_argument(
+        "--password", action="append", default=[], metavar="WORD",
+        help="tried on locked PDFs and kept nowhere; may be given again",
+    )  # fmt: skip
     add("status", "say what the home holds")
     docs = add("docs", "list documents, or show one")
     docs.add_argument("id", nargs="?", metavar="ID")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform as machine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,10 @@ async def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
     from lyceum.ingest.pipeline import jobs
 
     readers = readers_of(arguments.readers) if arguments.readers else None
-    todo = jobs([Path(path) for path in arguments.paths], readers)
+    passwords = tuple(arguments.password)
+    todo = [
+        replace(one, passwords=passwords) for one in jobs([Path(path) for path in arguments.paths], readers)
+    ]
     async with opened(settings) as platform:
         with show.Watch(len(todo), quiet=arguments.json) as watch:
             outcomes = await platform.ingest(todo, watch)

@@ -91,6 +91,7 @@ async def add_document(
     file: Annotated[UploadFile, File(description="the file to read")],
     source: Annotated[str, Form(description="the name it is cited by; the file name by default")] = "",
     readers: Annotated[str, Form(description="who may read it, comma-separated; everyone by default")] = "",
+    password: Annotated[str, Form(description="opens the file if it is locked; kept nowhere")] = "",
 ) -> dict[str, Any]:
     """Read one file; on return it can be found. The same source again replaces the document."""
     name = Path((file.filename or "").replace("\\", "/")).name
@@ -99,7 +100,10 @@ async def add_document(
     names = names_of(readers)
     folder = platform.home / SPOOL / random_id()
     await asyncio.to_thread(_spool, file, folder)
-    job = Job(path=folder / "upload", source=source or name, name=name, readers=names or None, keep=True)
+    job = Job(
+        path=folder / "upload", source=source or name, name=name, readers=names or None, keep=True,
+        passwords=(password,) if password else (),
+    )  # fmt: skip
     try:
         async with request.app.state.ingesting:
             outcomes = await platform.ingest([job])

@@ -48,6 +48,7 @@ class Job:
     """One file and the source name under which it will be cited; no readers keeps those it has.
 
     `keep` has the library hold a copy of the file: an upload has no other place where it could be seen again.
+    `passwords` are tried on a locked file; they are kept nowhere.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class Job:
     name: str
     readers: frozenset[str] | None = None
     keep: bool = False
+    passwords: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +145,8 @@ class Ingest:
                 await self.library.set_readers(doc_id, readers)
                 status = "readers"
             return None, Outcome(source=job.source, status=status, document_id=doc_id)
-        blank = Document(id=doc_id, source=job.source, version=version, readers=readers)
+        options = {"passwords": job.passwords} if job.passwords else {}
+        blank = Document(id=doc_id, source=job.source, version=version, readers=readers, meta=options)
         parsed = await self.reader(job.path, job.name, blank)
         meta = {
             "pages": parsed.pages, **edition(job.name, parsed.elements), "sha256": sha256,
