@@ -1,0 +1,171 @@
+"""One PDF page to its words and ruling lines with boxes from the shown page's top-left; knows no table."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pypdfium2.raw as pdfium
+
+from lyceum.core.types import Box
+from lyceum.ingest.pdf_layout import to_box
+
+THIN = 3.0  # points up to which a filled rectangle is a line
+SHORT = 4.0  # points under which a stroke is no ruling
+MOST_PATHS = 3000  # a page that draws more than this is a picture
+DEEPEST = 3
+_word = re.compile(r"[^\s\u00a0\ufffe\u0002]+")
+
+Matrix = tuple[float, float, float, float, float, float]
+Stroke = tuple[float, float, float]
+"""Position across and both ends along: y, left, right of a horizontal one, x, top, bottom of a vertical one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word and its box."""
+
+    text: str
+    x0: float
+    top: float
+    x1: float
+    bottom: float
+
+
+def words(page: Any, text_page: Any) -> list[Word]:
+    """Return the page's words in the order of the content stream, those that run sideways left out."""
+    count = text_page.count_chars()
+    text = text_page.get_text_range(0, count) if count else ""
+    if len(text) != count:
+        codes = [pdfium.FPDFText_GetUnicode(text_page.raw, index) for index in range(count)]
+        text = "".join(chr(code) if 0 < code < 0xD800 or 0xE000 <= code < 0x110000 else " " for code in codes)
+    shown = _shown(page)
+    raw, get, rect = text_page.raw, pdfium.FPDFText_GetLooseCharBox, pdfium.FS_RECTF()
+    here = ctypes.byref(rect)
+    found = []
+    for match in _word.finditer(text):
+        get(raw, match.start(), here)
+        left, bottom, right, top = rect.left, rect.bottom, rect.right, rect.top
+        if match.end() - match.start() > 1:
+            get(raw, match.end() - 1, here)
+            left, bottom = min(left, rect.left), min(bottom, rect.bottom)
+            right, top = max(right, rect.right), max(top, rect.top)
+        x0, y0, x1, y1 = shown(left, bottom, right, top)
+        if len(match[0]) < 3 or y1 - y0 <= 1.5 * (x1 - x0):
+            found.append(Word(match[0], x0, y0, x1, y1))
+    return found
+
+
+def _shown(page: Any) -> Callable[[float, float, float, float], Box]:
+    """Return the mapping from user space to the shown page."""
+    left, bottom, right, top = page.get_cropbox()
+    return {
+        0: lambda x0, y0, x1, y1: (x0 - left, top - y1, x1 - left, top - y0),
+        90: lambda x0, y0, x1, y1: (y0 - bottom, x0 - left, y1 - bottom, x1 - left),
+        180: lambda x0, y0, x1, y1: (right - x1, y0 - bottom, right - x0, y1 - bottom),
+        270: lambda x0, y0, x1, y1: (top - y1, right - x1, top - y0, right - x0),
+    }[page.get_rotation()]
+
+
+def rulings(page: Any) -> tuple[list[Stroke], list[Stroke]]:
+    """Return horizontal and vertical lines: strokes, edges of rectangles, thin filled rectangles."""
+    shown = _shown(page)
+    across: list[Stroke] = []
+    down: list[Stroke] = []
+    for x0, y0, x1, y1 in _edges(page):
+        left, top, right, bottom = shown(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+        if bottom - top <= THIN < SHORT <= right - left:
+            across.append(((top + bottom) / 2, left, right))
+        elif right - left <= THIN < SHORT <= bottom - top:
+            down.append(((left + right) / 2, top, bottom))
+    return _joined(across), _joined(down)
+
+
+def _edges(page: Any) -> Iterator[Box]:
+    left = [MOST_PATHS]
+    yield from _walk(page.raw, pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject, (1, 0, 0, 1, 0, 0), 0, left)
+
+
+def _walk(holder: Any, count: Any, get: Any, outer: Matrix, depth: int, left: list[int]) -> Iterator[Box]:
+    for index in range(count(holder)):
+        one = get(holder, index)
+        kind = pdfium.FPDFPageObj_GetType(one)
+        if kind == pdfium.FPDF_PAGEOBJ_PATH:
+            left[0] -= 1
+            if left[0] < 0:
+                return
+            yield from _path(one, outer)
+        elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < DEEPEST:
+            inner = _times(_matrix(one), outer)
+            yield from _walk(one, pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject, inner, depth + 1, left)
+
+
+def _matrix(one: Any) -> Matrix:
+    m = pdfium.FS_MATRIX()
+    pdfium.FPDFPageObj_GetMatrix(one, m)
+    return (m.a, m.b, m.c, m.d, m.e, m.f)
+
+
+def _times(m: Matrix, n: Matrix) -> Matrix:
+    return (
+        m[0] * n[0] + m[1] * n[2], m[0] * n[1] + m[1] * n[3],
+        m[2] * n[0] + m[3] * n[2], m[2] * n[1] + m[3] * n[3],
+        m[4] * n[0] + m[5] * n[2] + n[4], m[4] * n[1] + m[5] * n[3] + n[5],
+    )  # fmt: skip
+
+
+def _path(one: Any, outer: Matrix) -> Iterator[Box]:
+    """Yield the straight pieces of a path; a thin filled shape is one line, a curve none."""
+    fill, stroke = ctypes.c_int(), ctypes.c_int()
+    pdfium.FPDFPath_GetDrawMode(one, fill, stroke)
+    if not fill.value and not stroke.value:
+        return
+    count = pdfium.FPDFPath_CountSegments(one)
+    if count > 400:
+        return
+    m = _times(_matrix(one), outer)
+    x, y = ctypes.c_float(), ctypes.c_float()
+    points, runs = [], []
+    for index in range(count):
+        segment = pdfium.FPDFPath_GetPathSegment(one, index)
+        kind = pdfium.FPDFPathSegment_GetType(segment)
+        pdfium.FPDFPathSegment_GetPoint(segment, x, y)
+        point = (m[0] * x.value + m[2] * y.value + m[4], m[1] * x.value + m[3] * y.value + m[5])
+        if kind == pdfium.FPDF_SEGMENT_MOVETO:
+            points = [point]
+            runs.append(points)
+        elif kind == pdfium.FPDF_SEGMENT_LINETO:
+            points.append(point)
+        else:
+            return
+        if pdfium.FPDFPathSegment_GetClose(segment) and points:
+            points.append(points[0])
+    for run in runs:
+        xs, ys = [p[0] for p in run], [p[1] for p in run]
+        if fill.value and min(max(xs) - min(xs), max(ys) - min(ys)) <= THIN:
+            yield min(xs), min(ys), max(xs), max(ys)
+        else:
+            for (x0, y0), (x1, y1) in zip(run, run[1:], strict=False):
+                yield x0, y0, x1, y1
+
+
+def _joined(strokes: list[Stroke]) -> list[Stroke]:
+    """Join strokes on one line that touch or nearly do."""
+    found: list[Stroke] = []
+    for at, start, end in sorted(strokes):
+        for index in range(len(found) - 1, -1, -1):
+            other, first, last = found[index]
+            if at - other > 1.5:
+                index = -1
+                break
+            if start <= last + 3 and first <= end + 3:
+                found[index] = (other, min(start, first), max(end, last))
+                break
+        else:
+            index = -1
+        if index < 0:
+            found.append((at, start, end))
+    return found

@@ -1,0 +1,494 @@
+"""Words and ruling lines of a PDF page to tables with cells and boxes, ruled or not; knows no headings or text.
+
+Everything becomes rulings: where none is drawn, blank columns between words and the space between rows are
+taken as such, and one grid of cells is cut from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from lyceum.core.types import Box, Element, Page, Place
+from lyceum.ingest.pdf_marks import Stroke, Word, rulings, words
+
+TOUCH = 3.0  # points between ends of rulings that meet
+_number = re.compile(r"^[(\[<>~≈±+\-−–—$€£¥*]*\d[\d.,:/%\-–()\]*†‡]*[%a-zA-Z°]{0,3}$|^[-–—*†‡]+$|^n/?a$|^\(X\)$", re.I)
+_dots = re.compile(r"\.{4,}|(?:\. ){3,}|…{2,}|·{4,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text from `row`, `column` over `rows` and `columns`."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table on one page: its cells, the edges of its columns, the box of each row."""
+
+    cells: tuple[Cell, ...]
+    edges: tuple[float, ...]
+    rows: tuple[Box, ...]
+
+    @property
+    def box(self) -> Box:
+        return _around(self.rows)
+
+
+@dataclass(slots=True)
+class Run:
+    """Words of one line that stand together."""
+
+    words: list[Word]
+    x0: float = field(init=False)
+    x1: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.x0, self.x1 = self.words[0].x0, max(word.x1 for word in self.words)
+
+    @property
+    def number(self) -> bool:
+        return sum(bool(_number.match(word.text)) for word in self.words) * 2 > len(self.words)
+
+
+@dataclass(slots=True)
+class Row:
+    """A line of words, cut into runs where the gap is wider than a space."""
+
+    runs: list[Run]
+    top: float
+    bottom: float
+
+
+def _around(boxes: Iterable[Any]) -> Box:
+    all_ = list(boxes)
+    return min(b[0] for b in all_), min(b[1] for b in all_), max(b[2] for b in all_), max(b[3] for b in all_)
+
+
+def find(page: Any) -> list[Grid]:
+    """Return the page's tables from top to bottom."""
+    text_page = page.get_textpage()
+    try:
+        found = words(page, text_page)
+    finally:
+        text_page.close()
+    if len(found) < 4:
+        return []
+    across, down = rulings(page)
+    grids = []
+    for region in _ruled_regions(across, down):
+        grid = _ruled(region, found)
+        if grid:
+            grids.append(grid)
+            box = grid.box
+            found = [w for w in found if not _within(w, box)]
+    for part in _parts(found):
+        grids += _aligned(part, across)
+    return sorted(grids, key=lambda grid: grid.box[1])
+
+
+def _within(word: Word, box: Box) -> bool:
+    x, y = (word.x0 + word.x1) / 2, (word.top + word.bottom) / 2
+    return box[0] <= x <= box[2] and box[1] <= y <= box[3]
+
+
+# --- lines of words -------------------------------------------------------------------------------------------
+
+
+def rows_of(found: Iterable[Word], down: Sequence[Stroke] = (), space: float = 0.7) -> list[Row]:
+    """Return lines of words from top to bottom, cut at gaps wider than a space and at rulings."""
+    lines: list[list[Word]] = []
+    middle = height = 0.0
+    for word in sorted(found, key=lambda w: w.top + w.bottom):
+        here, high = (word.top + word.bottom) / 2, word.bottom - word.top
+        if lines and here - middle < 0.45 * min(height, high) + 0.5:
+            lines[-1].append(word)
+        else:
+            lines.append([word])
+            middle, height = here, high
+    rows = []
+    for line in lines:
+        line.sort(key=lambda w: w.x0)
+        runs = [[line[0]]]
+        for last, word in pairwise(line):
+            gap = word.x0 - max(w.x1 for w in runs[-1])
+            high = min(last.bottom - last.top, word.bottom - word.top)
+            y = (word.top + word.bottom) / 2
+            ruled = any(last.x1 - 1 <= x <= word.x0 + 1 and top - 1 <= y <= bottom + 1 for x, top, bottom in down)
+            if ruled or gap > space * high:
+                runs.append([word])
+            else:
+                runs[-1].append(word)
+        rows.append(Row([Run(run) for run in runs], min(w.top for w in line), max(w.bottom for w in line)))
+    return rows
+
+
+# --- ruled tables ---------------------------------------------------------------------------------------------
+
+
+def _ruled_regions(across: Sequence[Stroke], down: Sequence[Stroke]) -> list[tuple[list[Stroke], list[Stroke]]]:
+    """Return groups of rulings that cross or touch: horizontal and vertical ones."""
+    parent = list(range(len(across) + len(down)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i, (y, left, right) in enumerate(across):
+        for j, (x, top, bottom) in enumerate(down, len(across)):
+            if left - TOUCH <= x <= right + TOUCH and top - TOUCH <= y <= bottom + TOUCH:
+                parent[root(i)] = root(j)
+    groups: dict[int, tuple[list[Stroke], list[Stroke]]] = {}
+    for i, stroke in enumerate(across):
+        groups.setdefault(root(i), ([], []))[0].append(stroke)
+    for j, stroke in enumerate(down, len(across)):
+        groups.setdefault(root(j), ([], []))[1].append(stroke)
+    return [group for group in groups.values() if len(group[0]) >= 2 and len(group[1]) >= 2]
+
+
+def _levels(values: Iterable[float], near: float = TOUCH) -> list[float]:
+    """Return values with those close together as one."""
+    found: list[float] = []
+    for value in sorted(values):
+        if not found or value - found[-1] > near:
+            found.append(value)
+    return found
+
+
+def _ruled(region: tuple[list[Stroke], list[Stroke]], found: Sequence[Word]) -> Grid | None:
+    across, down = region
+    xs = _levels([x for x, *_ in down] + [e for _, left, right in across for e in (left, right)], 5)
+    ys = _levels([y for y, *_ in across] + [e for _, top, bottom in down for e in (top, bottom)])
+    if len(xs) < 2 or len(ys) < 2:
+        return None
+    box = (xs[0], ys[0], xs[-1], ys[-1])
+    inside = [word for word in found if _within(word, box)]
+    if not inside:
+        return None
+    across = [*across, (ys[0], xs[0], xs[-1]), (ys[-1], xs[0], xs[-1])]
+    down = [*down, (xs[0], ys[0], ys[-1]), (xs[-1], ys[0], ys[-1])]
+    rows = rows_of(inside, down)
+    more_down = _gutters_in(rows, xs, box)
+    down += more_down
+    across += _lines_in(rows, xs, ys, across)
+    grid = cut(inside, across, down)
+    return grid if grid and _believable(grid) else None
+
+
+def _gutters_in(rows: Sequence[Row], xs: Sequence[float], box: Box) -> list[Stroke]:
+    return []
+
+
+def _lines_in(rows: Sequence[Row], xs: Sequence[float], ys: Sequence[float], across: Sequence[Stroke]) -> list[Stroke]:
+    """Return rulings between the lines of bands that hold several table rows without a ruling between."""
+    more: list[Stroke] = []
+    for top, bottom in pairwise(ys):
+        lines = [row for row in rows if top <= (row.top + row.bottom) / 2 <= bottom]
+        if len(lines) < 2:
+            continue
+        full = [row for row in lines if len(row.runs) >= 2]
+        numbers = [run.number for row in full for run in row.runs[1:]]
+        if len(full) >= 0.6 * len(lines) and sum(numbers) >= 0.5 * len(numbers):
+            for one, other in pairwise(lines):
+                if one in full or other not in full:
+                    more.append(((one.bottom + other.top) / 2, xs[0], xs[-1]))
+    return more
+
+
+# --- tables without a frame ------------------------------------------------------------------------------------
+
+
+def _parts(found: list[Word], depth: int = 0) -> list[list[Word]]:
+    """Cut a page of text columns at the blank between them, where text runs on both sides."""
+    rows = rows_of(found)
+    prose = [(run, row) for row in rows for run in row.runs if len(run.words) >= 4]
+    if depth > 2 or len(prose) < 12:
+        return [found]
+    left, right = min(run.x0 for run, _ in prose), max(run.x1 for run, _ in prose)
+    starts: dict[int, int] = {}
+    for run, _ in prose:
+        if run.x0 > left + 0.2 * (right - left):
+            starts[round(run.x0 / 3)] = starts.get(round(run.x0 / 3), 0) + 1
+    for key in sorted(starts, key=lambda k: -starts[k])[:2]:
+        x = key * 3 - 3.0
+        before = [run for run, _ in prose if run.x1 <= x + 1]
+        after = [run for run, _ in prose if run.x0 >= x - 1]
+        if len(after) < 6 or len(before) < 6:
+            continue
+        bands: list[tuple[str, list[Word]]] = []
+        for row in rows:
+            crossed = any(run.x0 < x - 1 and run.x1 > x + 4 for run in row.runs)
+            kind = "whole" if crossed else "cut"
+            if not bands or bands[-1][0] != kind:
+                bands.append((kind, []))
+            bands[-1][1].extend(word for run in row.runs for word in run.words)
+        parts: list[list[Word]] = []
+        whole: list[Word] = []
+        cuts = 0
+        for kind, some in bands:
+            if kind == "cut" and _text_columns(some, x):
+                cuts += 1
+                if whole:
+                    parts += [whole]
+                    whole = []
+                for side in ([w for w in some if w.x0 < x - 1], [w for w in some if w.x0 >= x - 1]):
+                    parts += _parts(side, depth + 1)
+            else:
+                whole += some
+        if cuts:
+            return [*parts, whole] if whole else parts
+    return [found]
+
+
+def _text_columns(some: Sequence[Word], x: float) -> bool:
+    """Say whether most lines on at least one side of `x` are running text."""
+    sides = [[w for w in some if (w.x0 >= x - 1) == after] for after in (False, True)]
+    if not all(sides):
+        return False
+    shares = []
+    for side in sides:
+        rows = rows_of(side)
+        width = max(w.x1 for w in side) - min(w.x0 for w in side)
+        shares.append(sum(len(r.runs) == 1 and len(r.runs[0].words) >= 4 and r.runs[0].x1 - r.runs[0].x0 > 0.6 * width for r in rows) / len(rows))
+    return max(shares) > 0.5 and min(shares) > 0.15
+
+
+def _aligned(found: list[Word], across: Sequence[Stroke]) -> list[Grid]:
+    """Return tables that only blank columns, and perhaps horizontal rulings, set apart."""
+    grids = []
+    for block in _blocks(rows_of(found)):
+        grid = _from_block(block, across)
+        if grid:
+            grids.append(grid)
+    return grids
+
+
+def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return runs of lines whose gaps stand below each other; lines without a gap may stand between."""
+    blocks: list[list[Row]] = []
+    block: list[Row] = []
+    waiting: list[Row] = []
+    for row in rows:
+        near = not block or row.top - (waiting or block)[-1].bottom < 1.6 * (row.bottom - row.top)
+        if len(row.runs) >= 2:
+            if block and near and len(waiting) <= 3 and any(_fits(one, row) for one in _last_cut(block)):
+                block += [*waiting, row]
+            else:
+                if block:
+                    blocks.append(block)
+                block = [row]
+            waiting = []
+        elif block:
+            waiting.append(row)
+            if not near or len(waiting) > 3:
+                blocks.append(block)
+                block, waiting = [], []
+    if block:
+        blocks.append(block)
+    return [block for block in blocks if sum(len(row.runs) > 1 for row in block) >= 2]
+
+
+def _last_cut(block: Sequence[Row]) -> list[Row]:
+    return [row for row in block if len(row.runs) > 1][-2:]
+
+
+def _gaps(row: Row) -> list[tuple[float, float]]:
+    return [(one.x1, other.x0) for one, other in pairwise(row.runs)]
+
+
+def _fits(one: Row, other: Row) -> bool:
+    gaps, more = _gaps(one), _gaps(other)
+    common = sum(any(min(b, d) - max(a, c) > 2 for c, d in more) for a, b in gaps)
+    return common >= 0.5 * min(len(gaps), len(more))
+
+
+def _gutters(rows: Sequence[Row]) -> list[tuple[float, float]]:
+    """Return the blank columns that hardly any line crosses."""
+    cut_rows = [row for row in rows if len(row.runs) > 1]
+    limit = 0 if len(cut_rows) < 4 else max(1, round(0.1 * len(cut_rows)))
+    events = sorted([(run.x0, 1) for row in cut_rows for run in row.runs] + [(run.x1, -1) for row in cut_rows for run in row.runs])
+    found: list[tuple[float, float]] = []
+    depth = 0
+    start: float | None = None
+    for x, step in events:
+        was = depth
+        depth += step
+        if was > limit >= depth:
+            start = x
+        elif was <= limit < depth and start is not None:
+            if x - start > 1.5:
+                found.append((start, x))
+            start = None
+    more: list[tuple[float, float]] = []
+    for a, b in found:
+        inner = sorted((run.x0, run.x1) for row in cut_rows for run in row.runs if run.x0 >= a - 1 and run.x1 <= b + 1)
+        for x0, x1 in inner:
+            if x0 > a + 1.5 and x1 < b - 1.5:
+                more.append((a, x0))
+                a = x1
+        more.append((a, b))
+    return more
+
+
+def _from_block(block: list[Row], across: Sequence[Stroke]) -> Grid | None:
+    gutters = _gutters(block)
+    if not gutters:
+        return None
+    xs = [(a + b) / 2 for a, b in gutters]
+    left = min(run.x0 for row in block for run in row.runs) - 1
+    right = max(run.x1 for row in block for run in row.runs) + 1
+    rules = [s for s in across if block[0].top - 3 < s[0] < block[-1].bottom + 3 and s[2] > left and s[1] < right]
+    groups = _grouped(block, xs, rules)
+    ys = [block[0].top - 1, *((one[-1].bottom + other[0].top) / 2 for one, other in pairwise(groups)), block[-1].bottom + 1]
+    lines: list[Stroke] = [(y, left, right) for y in ys]
+    down: list[Stroke] = [(left, ys[0], ys[-1]), (right, ys[0], ys[-1])]
+    for group, (top, bottom) in zip(groups, pairwise(ys), strict=True):
+        for x in xs:
+            if not any(run.x0 < x < run.x1 for row in group for run in row.runs):
+                down.append((x, top, bottom))
+    inside = [word for row in block for run in row.runs for word in run.words]
+    grid = cut(inside, lines, down)
+    return grid if grid and _believable(grid) and _tabular(grid, groups, xs) else None
+
+
+def _columns(row: Row, xs: Sequence[float]) -> list[int]:
+    return [sum(x < (run.x0 + run.x1) / 2 for x in xs) for run in row.runs]
+
+
+def _grouped(block: Sequence[Row], xs: Sequence[float], rules: Sequence[Stroke]) -> list[list[Row]]:
+    """Join the lines of cells that go over several lines."""
+    data = next((i for i, row in enumerate(block) if sum(run.number for run in row.runs[1:]) * 2 > len(row.runs) - 1 > 0), 0)
+    groups = [[block[0]]]
+    for index, row in enumerate(block[1:], 1):
+        last = groups[-1][-1]
+        tight = row.top - last.bottom < 0.35 * (row.bottom - row.top)
+        ruled = any(last.bottom - 3 < y < row.top + 3 and s < row.runs[-1].x1 and e > row.runs[0].x0 for y, s, e in rules)
+        mine, before = set(_columns(row, xs)), {c for one in groups[-1] for c in _columns(one, xs)}
+        spans = any(run.x0 < x < run.x1 for one in (row, last) for run in one.runs for x in xs)
+        goes_on = tight and not ruled and not spans
+        if goes_on and index < data:
+            groups[-1].append(row)
+        elif goes_on and 0 not in mine and mine <= before and not any(run.number for run in row.runs):
+            groups[-1].append(row)
+        elif goes_on and 0 in mine and before == {0} and row.runs[0].words[0].text[0].islower():
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
+def _tabular(grid: Grid, groups: Sequence[Sequence[Row]], xs: Sequence[float]) -> bool:
+    """Refuse text: needs rows with several cells, and numbers or short cells."""
+    if sum(len(row.runs) > 1 for group in groups for row in group) < 3:
+        return False
+    values = [cell for cell in grid.cells if cell.column > 0]
+    numbers = sum(bool(_number.match(cell.text.split()[-1])) for cell in values)
+    long = sum(len(cell.text.split()) > 6 for cell in grid.cells)
+    return numbers >= 0.4 * len(values) or (len(grid.edges) > 3 and long < 0.3 * len(grid.cells))
+
+
+# --- rulings to cells ----------------------------------------------------------------------------------------
+
+
+def cut(inside: Sequence[Word], across: Sequence[Stroke], down: Sequence[Stroke]) -> Grid | None:
+    """Return the grid that rulings cut: cells go on where a ruling between them is missing."""
+    xs, ys = _levels((x for x, *_ in down), 4), _levels((y for y, *_ in across), TOUCH)
+    across_at = _by_level(across, ys)
+    down_at = _by_level(down, xs)
+    spots: dict[tuple[int, int], list[Word]] = {}
+    for word in inside:
+        spots.setdefault((_slot(ys, (word.top + word.bottom) / 2), _slot(xs, (word.x0 + word.x1) / 2)), []).append(word)
+    width, height = len(xs) - 1, len(ys) - 1
+    if width < 1 or height < 1:
+        return None
+    owner: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+    shapes = []
+    for r in range(height):
+        for c in range(width):
+            if (r, c) in owner:
+                continue
+            wide = 1
+            while c + wide < width and (r, c + wide) not in owner and not _drawn(down_at[c + wide], ys[r], ys[r + 1]):
+                wide += 1
+            high = 1
+            while r + high < height and all(
+                (r + high, c + k) not in owner and not _drawn(across_at[r + high], xs[c + k], xs[c + k + 1])
+                for k in range(wide)
+            ) and not any(_drawn(down_at[c + k], ys[r + high], ys[r + high + 1]) for k in range(1, wide)):
+                high += 1
+            shape = (r, c, high, wide)
+            shapes.append(shape)
+            for i in range(r, r + high):
+                for j in range(c, c + wide):
+                    owner[i, j] = shape
+    held: dict[tuple[int, int, int, int], list[Word]] = {}
+    for spot, some in spots.items():
+        held.setdefault(owner[spot], []).extend(some)
+    return _compact(shapes, held, xs, ys)
+
+
+def _by_level(strokes: Iterable[Stroke], levels: Sequence[float]) -> list[list[tuple[float, float]]]:
+    found: list[list[tuple[float, float]]] = [[] for _ in levels]
+    for at, start, end in strokes:
+        found[min(range(len(levels)), key=lambda i: abs(levels[i] - at))].append((start, end))
+    return found
+
+
+def _slot(levels: Sequence[float], value: float) -> int:
+    index = sum(1 for level in levels[1:-1] if level <= value)
+    return index
+
+
+def _drawn(strokes: Sequence[tuple[float, float]], start: float, end: float) -> bool:
+    """Say whether strokes cover most of the way from start to end."""
+    covered = sum(max(0.0, min(end, b) - max(start, a)) for a, b in strokes)
+    return covered > 0.6 * (end - start)
+
+
+def _compact(shapes: Any, held: Any, xs: Sequence[float], ys: Sequence[float]) -> Grid | None:
+    """Leave out rows and columns in which no cell starts with words."""
+    used_rows = sorted({shape[0] for shape in shapes if shape in held})
+    used_columns = sorted({shape[1] for shape in shapes if shape in held})
+    row_at = {r: i for i, r in enumerate(used_rows)}
+    column_at = {c: i for i, c in enumerate(used_columns)}
+    cells = []
+    for shape, some in held.items():
+        r, c, high, wide = shape
+        rows = [row_at[i] for i in range(r, r + high) if i in row_at]
+        columns = [column_at[j] for j in range(c, c + wide) if j in column_at]
+        cells.append(Cell(rows[0], columns[0], len(rows), len(columns), text_of(some)))
+    boxes: list[Box] = []
+    for r in used_rows:
+        mine = [w for shape, some in held.items() if shape[0] == r for w in some]
+        boxes.append((min(xs[0], min(w.x0 for w in mine)), min(w.top for w in mine), max(xs[-1], max(w.x1 for w in mine)), max(w.bottom for w in mine)))
+    if not cells:
+        return None
+    cells.sort(key=lambda cell: (cell.row, cell.column))
+    edges = (*(xs[c] for c in used_columns), xs[-1])
+    return Grid(tuple(cells), edges, tuple(boxes))
+
+
+def text_of(some: Sequence[Word]) -> str:
+    return " ".join(word.text for row in rows_of(some) for run in row.runs for word in run.words)
+
+
+def _believable(grid: Grid) -> bool:
+    """Refuse plot frames, boxes around text and tables of contents."""
+    if len(grid.rows) < 2 or len(grid.edges) < 3:
+        return False
+    area = len(grid.rows) * (len(grid.edges) - 1)
+    filled = sum(cell.rows * cell.columns for cell in grid.cells)
+    dotted = sum(bool(_dots.search(cell.text)) for cell in grid.cells)
+    return filled >= area / 2 and dotted < len(grid.cells) / 4
