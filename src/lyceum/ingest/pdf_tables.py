@@ -188,7 +188,24 @@ def _ruled(region: tuple[list[Stroke], list[Stroke]], found: Sequence[Word]) -> 
 
 
 def _gutters_in(rows: Sequence[Row], xs: Sequence[float], box: Box) -> list[Stroke]:
-    return []
+    """Return blank columns inside ruled ones where most lines are cut at the same places."""
+    more: list[Stroke] = []
+    for left, right in pairwise(xs):
+        mine = []
+        for row in rows:
+            runs = [run for run in row.runs if left <= (run.x0 + run.x1) / 2 <= right]
+            if runs:
+                mine.append(Row(runs, row.top, row.bottom))
+        cut_rows = [row for row in mine if len(row.runs) > 1]
+        if len(cut_rows) < 3 or len(cut_rows) < 0.6 * len(mine):
+            continue
+        for a, b in _gutters(mine):
+            x = (a + b) / 2
+            edges = [box[1], *((one.bottom + other.top) / 2 for one, other in pairwise(rows)), box[3]]
+            for row, (top, bottom) in zip(rows, pairwise(edges), strict=True):
+                if not any(run.x0 < x < run.x1 for run in row.runs):
+                    more.append((x, top, bottom))
+    return more
 
 
 def _lines_in(rows: Sequence[Row], xs: Sequence[float], ys: Sequence[float], across: Sequence[Stroke]) -> list[Stroke]:
@@ -261,18 +278,45 @@ def _text_columns(some: Sequence[Word], x: float) -> bool:
     for side in sides:
         rows = rows_of(side)
         width = max(w.x1 for w in side) - min(w.x0 for w in side)
-        shares.append(sum(len(r.runs) == 1 and len(r.runs[0].words) >= 4 and r.runs[0].x1 - r.runs[0].x0 > 0.6 * width for r in rows) / len(rows))
+        prose = [row for row in rows for run in row.runs if len(run.words) >= 4 and run.x1 - run.x0 > 0.25 * width]
+        shares.append(len(prose) / sum(len(row.runs) for row in rows))
     return max(shares) > 0.5 and min(shares) > 0.15
 
 
 def _aligned(found: list[Word], across: Sequence[Stroke]) -> list[Grid]:
     """Return tables that only blank columns, and perhaps horizontal rulings, set apart."""
     grids = []
-    for block in _blocks(rows_of(found)):
+    rows = rows_of(found)
+    for block in _blocks(rows):
+        block = _bounded(block, rows, across)
         grid = _from_block(block, across)
         if grid:
             grids.append(grid)
     return grids
+
+
+def _bounded(block: list[Row], rows: Sequence[Row], across: Sequence[Stroke]) -> list[Row]:
+    """Return the block with the header lines under the ruling above it and without the notes under the last."""
+    left = min(run.x0 for row in block for run in row.runs)
+    right = max(run.x1 for row in block for run in row.runs)
+    width = right - left
+    rules = sorted(y for y, a, b in across if a < left + 0.05 * width and b > right - 0.05 * width and b - a < 1.3 * width)
+    if len(rules) < 2:
+        return block
+    start = rows.index(block[0])
+    top = start
+    ceiling = block[0].top + 3
+    for rule in reversed([y for y in rules if y < ceiling]):
+        between = [i for i in range(top) if rule - 2 < rows[i].top]
+        header = rows[between[0] : top] if between else []
+        if len(header) > 5 or any(_caption(row) or _wordy(row) for row in header) or rows[top].top - rule > 90:
+            break
+        top -= len(header)
+    block = [*rows[top:start], *block]
+    below = [row for row in block if row.top > rules[-1] - 3]
+    if 0 < len(below) <= 0.4 * len(block) and rules[-1] > block[0].bottom:
+        block = block[: -len(below)]
+    return block
 
 
 def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
@@ -281,8 +325,12 @@ def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
     block: list[Row] = []
     waiting: list[Row] = []
     for row in rows:
-        near = not block or row.top - (waiting or block)[-1].bottom < 1.6 * (row.bottom - row.top)
-        if len(row.runs) >= 2:
+        far = 3 if len(row.runs) > 2 else 1.6
+        near = not block or row.top - (waiting or block)[-1].bottom < far * (row.bottom - row.top)
+        if block and (_caption(row) or (len(row.runs) == 1 and _is_prose(row.runs[0], block))):
+            blocks.append(block)
+            block, waiting = [], []
+        elif len(row.runs) >= 2:
             if block and near and len(waiting) <= 3 and any(_fits(one, row) for one in _last_cut(block)):
                 block += [*waiting, row]
             else:
@@ -298,6 +346,20 @@ def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
     if block:
         blocks.append(block)
     return [block for block in blocks if sum(len(row.runs) > 1 for row in block) >= 2]
+
+
+def _caption(row: Row) -> bool:
+    return bool(re.match(r"(?:table|tab\.|figure|fig\.|exhibit|chart|表|图|圖)", row.runs[0].words[0].text, re.I))
+
+
+def _wordy(row: Row) -> bool:
+    return len(row.runs) == 1 and len(row.runs[0].words) > 12
+
+
+def _is_prose(run: Run, block: Sequence[Row]) -> bool:
+    left = min(run.x0 for row in block for run in row.runs)
+    right = max(run.x1 for row in block for run in row.runs)
+    return len(run.words) >= 6 and run.x1 - run.x0 > 0.6 * (right - left)
 
 
 def _last_cut(block: Sequence[Row]) -> list[Row]:
@@ -347,29 +409,72 @@ def _from_block(block: list[Row], across: Sequence[Stroke]) -> Grid | None:
     if not gutters:
         return None
     xs = [(a + b) / 2 for a, b in gutters]
+    block = [_resplit(row, xs) for row in block]
     left = min(run.x0 for row in block for run in row.runs) - 1
     right = max(run.x1 for row in block for run in row.runs) + 1
     rules = [s for s in across if block[0].top - 3 < s[0] < block[-1].bottom + 3 and s[2] > left and s[1] < right]
-    groups = _grouped(block, xs, rules)
+    data = _first_data(block)
+    groups = _grouped(block, xs, rules, data)
     ys = [block[0].top - 1, *((one[-1].bottom + other[0].top) / 2 for one, other in pairwise(groups)), block[-1].bottom + 1]
-    lines: list[Stroke] = [(y, left, right) for y in ys]
     down: list[Stroke] = [(left, ys[0], ys[-1]), (right, ys[0], ys[-1])]
+    lines: list[Stroke] = [(ys[0], left, right), (ys[-1], left, right)]
+    at = 0
+    edges = [left, *xs, right]
+    before: set[int] = set()
     for group, (top, bottom) in zip(groups, pairwise(ys), strict=True):
-        for x in xs:
-            if not any(run.x0 < x < run.x1 for row in group for run in row.runs):
-                down.append((x, top, bottom))
+        partial = [(a, b) for y, a, b in rules if group[-1].bottom - 4 < y < bottom + 4 and b - a < 0.9 * (right - left)]
+        spans: list[tuple[float, float]] = [(run.x0, run.x1) for row in group for run in row.runs]
+        if at < data:
+            spans += [
+                (a, b) for a, b in partial
+                if sum(a - 4 < run.x0 and run.x1 < b + 4 for row in group for run in row.runs) == 1
+            ]
+        crossed = {i for i, x in enumerate(xs) if any(a < x < b for a, b in spans)}
+        down += [(x, top, bottom) for i, x in enumerate(xs) if i not in crossed]
+        at += len(group)
+        mine = {c for row in group for c in _columns(row, xs)}
+        under = {c for i in crossed for c in (i, i + 1)}
+        following = groups[groups.index(group) + 1] if at < len(block) else None
+        if following is None:
+            continue
+        tight = following[0].top - group[-1].bottom < 0.35 * (following[0].bottom - following[0].top)
+        theirs = {c for row in following for c in _columns(row, xs)}
+        for c, (a, b) in enumerate(pairwise(edges)):
+            drawn = any(bottom - 6 < y < bottom + 6 and s < b - 3 and e > a + 3 for y, s, e in rules)
+            if at < data and tight and c in mine and c in theirs and c not in under and not drawn and crossed:
+                continue
+            lines.append((bottom, a, b))
     inside = [word for row in block for run in row.runs for word in run.words]
     grid = cut(inside, lines, down)
     return grid if grid and _believable(grid) and _tabular(grid, groups, xs) else None
+
+
+def _resplit(row: Row, xs: Sequence[float]) -> Row:
+    """Cut runs that go over blank columns wherever a wide enough space stands in one."""
+    high = row.bottom - row.top
+    runs: list[list[Word]] = []
+    for run in row.runs:
+        runs.append([run.words[0]])
+        for word in run.words[1:]:
+            edge = max(w.x1 for w in runs[-1])
+            if word.x0 - edge > 0.33 * high and any(edge - 1 <= x <= word.x0 + 1 for x in xs):
+                runs.append([word])
+            else:
+                runs[-1].append(word)
+    return Row([Run(run) for run in runs], row.top, row.bottom)
+
+
+def _first_data(block: Sequence[Row]) -> int:
+    """Return the index of the first line whose cells after the first are mostly numbers."""
+    return next((i for i, row in enumerate(block) if sum(r.number for r in row.runs[1:]) * 2 > len(row.runs) - 1 > 0), 0)
 
 
 def _columns(row: Row, xs: Sequence[float]) -> list[int]:
     return [sum(x < (run.x0 + run.x1) / 2 for x in xs) for run in row.runs]
 
 
-def _grouped(block: Sequence[Row], xs: Sequence[float], rules: Sequence[Stroke]) -> list[list[Row]]:
+def _grouped(block: Sequence[Row], xs: Sequence[float], rules: Sequence[Stroke], data: int) -> list[list[Row]]:
     """Join the lines of cells that go over several lines."""
-    data = next((i for i, row in enumerate(block) if sum(run.number for run in row.runs[1:]) * 2 > len(row.runs) - 1 > 0), 0)
     groups = [[block[0]]]
     for index, row in enumerate(block[1:], 1):
         last = groups[-1][-1]
@@ -391,12 +496,39 @@ def _grouped(block: Sequence[Row], xs: Sequence[float], rules: Sequence[Stroke])
 
 def _tabular(grid: Grid, groups: Sequence[Sequence[Row]], xs: Sequence[float]) -> bool:
     """Refuse text: needs rows with several cells, and numbers or short cells."""
-    if sum(len(row.runs) > 1 for group in groups for row in group) < 3:
+    if sum(len(row.runs) > 1 for group in groups for row in group) < 3 or _contents(grid):
+        return False
+    if _running(groups, grid.edges):
         return False
     values = [cell for cell in grid.cells if cell.column > 0]
     numbers = sum(bool(_number.match(cell.text.split()[-1])) for cell in values)
     long = sum(len(cell.text.split()) > 6 for cell in grid.cells)
     return numbers >= 0.4 * len(values) or (len(grid.edges) > 3 and long < 0.3 * len(grid.cells))
+
+
+def _running(groups: Sequence[Sequence[Row]], edges: Sequence[float]) -> bool:
+    """Say whether lines fill their columns as running text does."""
+    rows = [row for group in groups for row in group if len(row.runs) > 1]
+    width = edges[-1] - edges[0]
+    if median(sum(run.x1 - run.x0 for run in row.runs) for row in rows) > 0.88 * width and not any(r.number for row in rows for r in row.runs):
+        return True
+    full = [0] * (len(edges) - 1)
+    runs = [0] * (len(edges) - 1)
+    for row in (row for group in groups for row in group):
+        for run in row.runs:
+            column = _slot(edges, (run.x0 + run.x1) / 2)
+            runs[column] += 1
+            full[column] += len(run.words) >= 3 and run.x1 - run.x0 > 0.75 * (edges[column + 1] - edges[column])
+    return sum(one > 0.5 * all_ for one, all_ in zip(full, runs, strict=True)) >= 2
+
+
+def _contents(grid: Grid) -> bool:
+    """Say whether the last column holds page numbers that go up."""
+    last = len(grid.edges) - 2
+    texts = [cell.text for cell in grid.cells if cell.column == last and cell.row > 0]
+    pages = [int(text) for text in texts if re.fullmatch(r"\d{1,4}", text)]
+    others = any(_number.match(cell.text) for cell in grid.cells if 0 < cell.column < last)
+    return not others and len(pages) >= 4 and len(pages) >= 0.8 * len(texts) and pages == sorted(pages)
 
 
 # --- rulings to cells ----------------------------------------------------------------------------------------
@@ -461,6 +593,10 @@ def _compact(shapes: Any, held: Any, xs: Sequence[float], ys: Sequence[float]) -
     """Leave out rows and columns in which no cell starts with words."""
     used_rows = sorted({shape[0] for shape in shapes if shape in held})
     used_columns = sorted({shape[1] for shape in shapes if shape in held})
+    tall = sum(ys[r + 1] - ys[r] for r in {i for r, _, high, _ in held for i in range(r, r + high)})
+    wide = sum(xs[c + 1] - xs[c] for c in {i for _, c, _, wide in held for i in range(c, c + wide)})
+    if tall < 0.5 * (ys[-1] - ys[0]) or wide < 0.5 * (xs[-1] - xs[0]):
+        return None
     row_at = {r: i for i, r in enumerate(used_rows)}
     column_at = {c: i for i, c in enumerate(used_columns)}
     cells = []
