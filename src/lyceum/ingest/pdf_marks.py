@@ -33,6 +33,7 @@ class Word:
     top: float
     x1: float
     bottom: float
+    base: float
 
 
 def words(page: Any, text_page: Any) -> list[Word]:
@@ -45,6 +46,8 @@ def words(page: Any, text_page: Any) -> list[Word]:
     shown = _shown(page)
     raw, get, rect = text_page.raw, pdfium.FPDFText_GetLooseCharBox, pdfium.FS_RECTF()
     here = ctypes.byref(rect)
+    x, y = ctypes.c_double(), ctypes.c_double()
+    origin_x, origin_y = ctypes.byref(x), ctypes.byref(y)
     found = []
     for match in _word.finditer(text):
         get(raw, match.start(), here)
@@ -55,7 +58,9 @@ def words(page: Any, text_page: Any) -> list[Word]:
             right, top = max(right, rect.right), max(top, rect.top)
         x0, y0, x1, y1 = shown(left, bottom, right, top)
         if len(match[0]) < 3 or y1 - y0 <= 1.5 * (x1 - x0):
-            found.append(Word(match[0], x0, y0, x1, y1))
+            pdfium.FPDFText_GetCharOrigin(raw, match.start(), origin_x, origin_y)
+            base = shown(x.value, y.value, x.value, y.value)[1]
+            found.append(Word(match[0], x0, y0, x1, y1, base))
     return found
 
 

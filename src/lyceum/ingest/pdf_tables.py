@@ -18,6 +18,7 @@ from lyceum.ingest.pdf_marks import Stroke, Word, rulings, words
 
 TOUCH = 3.0  # points between ends of rulings that meet
 _number = re.compile(r"^[(\[<>~≈±+\-−–—$€£¥*]*\d[\d.,:/%\-–()\]*†‡]*[%a-zA-Z°]{0,3}$|^[-–—*†‡]+$|^n/?a$|^\(X\)$", re.I)
+_captions = re.compile(r"(?:table|tab\.|figure|fig\.|exhibit|chart)[\d.:]*$|[表图圖]\s?\d", re.I)
 _dots = re.compile(r"\.{4,}|(?:\. ){3,}|…{2,}|·{4,}")
 
 
@@ -109,9 +110,9 @@ def rows_of(found: Iterable[Word], down: Sequence[Stroke] = (), space: float = 0
     """Return lines of words from top to bottom, cut at gaps wider than a space and at rulings."""
     lines: list[list[Word]] = []
     middle = height = 0.0
-    for word in sorted(found, key=lambda w: w.top + w.bottom):
-        here, high = (word.top + word.bottom) / 2, word.bottom - word.top
-        if lines and here - middle < 0.45 * min(height, high) + 0.5:
+    for word in sorted(found, key=lambda w: w.base):
+        here, high = word.base, word.bottom - word.top
+        if lines and here - middle < 0.35 * min(height, high) + 0.5:
             lines[-1].append(word)
         else:
             lines.append([word])
@@ -309,6 +310,8 @@ def _bounded(block: list[Row], rows: Sequence[Row], across: Sequence[Stroke]) ->
     for rule in reversed([y for y in rules if y < ceiling]):
         between = [i for i in range(top) if rule - 2 < rows[i].top]
         header = rows[between[0] : top] if between else []
+        if not header and rows[top].top - rule > 20:
+            break
         if len(header) > 5 or any(_caption(row) or _wordy(row) for row in header) or rows[top].top - rule > 90:
             break
         top -= len(header)
@@ -349,7 +352,7 @@ def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _caption(row: Row) -> bool:
-    return bool(re.match(r"(?:table|tab\.|figure|fig\.|exhibit|chart|表|图|圖)", row.runs[0].words[0].text, re.I))
+    return bool(_captions.match(row.runs[0].words[0].text))
 
 
 def _wordy(row: Row) -> bool:
@@ -510,7 +513,9 @@ def _running(groups: Sequence[Sequence[Row]], edges: Sequence[float]) -> bool:
     """Say whether lines fill their columns as running text does."""
     rows = [row for group in groups for row in group if len(row.runs) > 1]
     width = edges[-1] - edges[0]
-    if median(sum(run.x1 - run.x0 for run in row.runs) for row in rows) > 0.88 * width and not any(r.number for row in rows for r in row.runs):
+    if median(sum(run.x1 - run.x0 for run in row.runs) for row in rows) > 0.88 * width and sum(
+        r.number for row in rows for r in row.runs
+    ) < 0.2 * sum(len(row.runs) for row in rows):
         return True
     full = [0] * (len(edges) - 1)
     runs = [0] * (len(edges) - 1)
