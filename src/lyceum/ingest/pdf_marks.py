@@ -75,23 +75,22 @@ def _shown(page: Any) -> Callable[[float, float, float, float], Box]:
     }[page.get_rotation()]
 
 
-def rulings(page: Any) -> tuple[list[Stroke], list[Stroke]]:
-    """Return horizontal and vertical lines: strokes, edges of rectangles, thin filled rectangles."""
+def rulings(page: Any) -> tuple[list[Stroke], list[Stroke], list[Box]]:
+    """Return horizontal and vertical lines (strokes, edges, thin rectangles), and boxes of what slopes or bends."""
     shown = _shown(page)
     across: list[Stroke] = []
     down: list[Stroke] = []
-    for x0, y0, x1, y1 in _edges(page):
-        left, top, right, bottom = shown(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+    sloped: list[Box] = []
+    holder = (page.raw, pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject)
+    for x0, y0, x1, y1 in _walk(*holder, (1, 0, 0, 1, 0, 0), 0, [MOST_PATHS]):
+        left, top, right, bottom = box = shown(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
         if bottom - top <= THIN < SHORT <= right - left:
             across.append(((top + bottom) / 2, left, right))
         elif right - left <= THIN < SHORT <= bottom - top:
             down.append(((left + right) / 2, top, bottom))
-    return _joined(across), _joined(down)
-
-
-def _edges(page: Any) -> Iterator[Box]:
-    left = [MOST_PATHS]
-    yield from _walk(page.raw, pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject, (1, 0, 0, 1, 0, 0), 0, left)
+        elif bottom - top > THIN and right - left > THIN:
+            sloped.append(box)
+    return _joined(across), _joined(down), sloped
 
 
 def _walk(holder: Any, count: Any, get: Any, outer: Matrix, depth: int, left: list[int]) -> Iterator[Box]:
@@ -133,7 +132,9 @@ def _path(one: Any, outer: Matrix) -> Iterator[Box]:
         return
     m = _times(_matrix(one), outer)
     x, y = ctypes.c_float(), ctypes.c_float()
-    points, runs = [], []
+    points: list[tuple[float, float]] = []
+    runs: list[list[tuple[float, float]]] = []
+    bent = False
     for index in range(count):
         segment = pdfium.FPDFPath_GetPathSegment(one, index)
         kind = pdfium.FPDFPathSegment_GetType(segment)
@@ -145,12 +146,15 @@ def _path(one: Any, outer: Matrix) -> Iterator[Box]:
         elif kind == pdfium.FPDF_SEGMENT_LINETO:
             points.append(point)
         else:
-            return
+            points.append(point)
+            bent = True
         if pdfium.FPDFPathSegment_GetClose(segment) and points:
             points.append(points[0])
     for run in runs:
         xs, ys = [p[0] for p in run], [p[1] for p in run]
-        if fill.value and min(max(xs) - min(xs), max(ys) - min(ys)) <= THIN:
+        if bent:
+            yield min(xs), min(ys), max(xs), max(ys)
+        elif fill.value and min(max(xs) - min(xs), max(ys) - min(ys)) <= THIN:
             yield min(xs), min(ys), max(xs), max(ys)
         else:
             for (x0, y0), (x1, y1) in zip(run, run[1:], strict=False):
@@ -166,7 +170,7 @@ def _joined(strokes: list[Stroke]) -> list[Stroke]:
             if at - other > 1.5:
                 index = -1
                 break
-            if start <= last + 3 and first <= end + 3:
+            if start <= last + 1 and first <= end + 1:
                 found[index] = (other, min(start, first), max(end, last))
                 break
         else:

@@ -19,6 +19,7 @@ from lyceum.ingest.pdf_marks import Stroke, Word, rulings, words
 TOUCH = 3.0  # points between ends of rulings that meet
 _number = re.compile(r"^[(\[<>~≈±+\-−–—$€£¥*]*\d[\d.,:/%\-–()\]*†‡]*[%a-zA-Z°]{0,3}$|^[-–—*†‡]+$|^n/?a$|^\(X\)$", re.I)
 _captions = re.compile(r"(?:table|tab\.|figure|fig\.|exhibit|chart)[\d.:]*$|[表图圖]\s?\d", re.I)
+_symbol = re.compile(r"[^\W\d_]$|[^\w%$€£-]+$")
 _dots = re.compile(r"\.{4,}|(?:\. ){3,}|…{2,}|·{4,}")
 
 
@@ -85,9 +86,11 @@ def find(page: Any) -> list[Grid]:
         text_page.close()
     if len(found) < 4:
         return []
-    across, down = rulings(page)
+    across, down, sloped = rulings(page)
     grids = []
     for region in _ruled_regions(across, down):
+        if _pictured(region, sloped):
+            continue
         grid = _ruled(region, found)
         if grid:
             grids.append(grid)
@@ -159,6 +162,16 @@ def _ruled_regions(across: Sequence[Stroke], down: Sequence[Stroke]) -> list[tup
     return [group for group in groups.values() if len(group[0]) >= 2 and len(group[1]) >= 2]
 
 
+def _pictured(region: tuple[list[Stroke], list[Stroke]], sloped: Sequence[Box]) -> bool:
+    """Say whether curves or sloping lines are drawn inside, as in a plot."""
+    ys, xs = [y for y, *_ in region[0]], [x for x, *_ in region[1]]
+    inside = [
+        box for box in sloped
+        if min(xs) - 2 <= box[0] and box[2] <= max(xs) + 2 and min(ys) - 2 <= box[1] and box[3] <= max(ys) + 2
+    ]  # fmt: skip
+    return len(inside) >= 2
+
+
 def _levels(values: Iterable[float], near: float = TOUCH) -> list[float]:
     """Return values with those close together as one."""
     found: list[float] = []
@@ -183,6 +196,7 @@ def _ruled(region: tuple[list[Stroke], list[Stroke]], found: Sequence[Word]) -> 
     rows = rows_of(inside, down)
     more_down = _gutters_in(rows, xs, box)
     down += more_down
+    down += _longer(rows, down, box)
     across += _lines_in(rows, xs, ys, across)
     grid = cut(inside, across, down)
     return grid if grid and _believable(grid) else None
@@ -203,6 +217,19 @@ def _gutters_in(rows: Sequence[Row], xs: Sequence[float], box: Box) -> list[Stro
         for a, b in _gutters(mine):
             x = (a + b) / 2
             edges = [box[1], *((one.bottom + other.top) / 2 for one, other in pairwise(rows)), box[3]]
+            for row, (top, bottom) in zip(rows, pairwise(edges), strict=True):
+                if not any(run.x0 < x < run.x1 for run in row.runs):
+                    more.append((x, top, bottom))
+    return more
+
+
+def _longer(rows: Sequence[Row], down: Sequence[Stroke], box: Box) -> list[Stroke]:
+    """Return the rest of vertical rulings drawn through few rows only, where no words stand in the way."""
+    edges = [box[1], *((one.bottom + other.top) / 2 for one, other in pairwise(rows)), box[3]]
+    more: list[Stroke] = []
+    for x in _levels((x for x, *_ in down), 4):
+        drawn = sum(bottom - top for at, top, bottom in down if abs(at - x) <= 4)
+        if drawn < 0.5 * (box[3] - box[1]):
             for row, (top, bottom) in zip(rows, pairwise(edges), strict=True):
                 if not any(run.x0 < x < run.x1 for run in row.runs):
                     more.append((x, top, bottom))
@@ -330,8 +357,9 @@ def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
     for row in rows:
         far = 3 if len(row.runs) > 2 else 1.6
         near = not block or row.top - (waiting or block)[-1].bottom < far * (row.bottom - row.top)
-        if block and (_caption(row) or (len(row.runs) == 1 and _is_prose(row.runs[0], block))):
-            blocks.append(block)
+        if _caption(row) or _is_prose(row, block):
+            if block:
+                blocks.append(block)
             block, waiting = [], []
         elif len(row.runs) >= 2:
             if block and near and len(waiting) <= 3 and any(_fits(one, row) for one in _last_cut(block)):
@@ -352,17 +380,24 @@ def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _caption(row: Row) -> bool:
-    return bool(_captions.match(row.runs[0].words[0].text))
+    return any(_captions.match(run.words[0].text) and (run is row.runs[0] or len(run.words) > 3) for run in row.runs)
 
 
 def _wordy(row: Row) -> bool:
     return len(row.runs) == 1 and len(row.runs[0].words) > 12
 
 
-def _is_prose(run: Run, block: Sequence[Row]) -> bool:
-    left = min(run.x0 for row in block for run in row.runs)
-    right = max(run.x1 for row in block for run in row.runs)
-    return len(run.words) >= 6 and run.x1 - run.x0 > 0.6 * (right - left)
+def _is_prose(row: Row, block: Sequence[Row]) -> bool:
+    """Say whether a line is running text as wide as the block, even if justified with wide spaces."""
+    count = sum(len(run.words) for run in row.runs)
+    if count < 6 or sum(run.number for run in row.runs) > 0.2 * len(row.runs):
+        return False
+    width = row.runs[-1].x1 - row.runs[0].x0
+    if len(row.runs) > 1:
+        return sum(run.x1 - run.x0 for run in row.runs) > 0.86 * width
+    if not block:
+        return False
+    return width > 0.6 * (max(one.runs[-1].x1 for one in block) - min(one.runs[0].x0 for one in block))
 
 
 def _last_cut(block: Sequence[Row]) -> list[Row]:
@@ -449,7 +484,14 @@ def _from_block(block: list[Row], across: Sequence[Stroke]) -> Grid | None:
             lines.append((bottom, a, b))
     inside = [word for row in block for run in row.runs for word in run.words]
     grid = cut(inside, lines, down)
-    return grid if grid and _believable(grid) and _tabular(grid, groups, xs) else None
+    whole = [y for y, a, b in rules if b - a > 0.9 * (right - left)]
+    headed = len(whole) < 4 + len(groups) / 3 and any(
+        len(set(_columns(group[-1], xs))) == len(xs) + 1
+        and any(group[-1].bottom - 4 < y < below[0].top + 4 for y in whole)
+        and any(y < group[0].top + 4 for y in whole)
+        for group, below in pairwise(groups[:4])
+    )
+    return grid if grid and _believable(grid) and _tabular(grid, groups, headed) else None
 
 
 def _resplit(row: Row, xs: Sequence[float]) -> Row:
@@ -497,12 +539,17 @@ def _grouped(block: Sequence[Row], xs: Sequence[float], rules: Sequence[Stroke],
     return groups
 
 
-def _tabular(grid: Grid, groups: Sequence[Sequence[Row]], xs: Sequence[float]) -> bool:
+def _tabular(grid: Grid, groups: Sequence[Sequence[Row]], headed: bool) -> bool:
     """Refuse text: needs rows with several cells, and numbers or short cells."""
     if sum(len(row.runs) > 1 for group in groups for row in group) < 3 or _contents(grid):
         return False
-    if _running(groups, grid.edges):
+    said = [word.text for group in groups for row in group for run in row.runs for word in run.words]
+    if "=" in said and sum(bool(_symbol.match(word)) for word in said) > 0.25 * len(said):
         return False
+    if sum("@" in word for word in said) > 1 or _running(groups, grid.edges):
+        return False
+    if headed:
+        return True
     values = [cell for cell in grid.cells if cell.column > 0]
     numbers = sum(bool(_number.match(cell.text.split()[-1])) for cell in values)
     long = sum(len(cell.text.split()) > 6 for cell in grid.cells)
