@@ -56,7 +56,7 @@ class Style:
 def to_box(page: Any, rect: tuple[float, float, float, float]) -> Box:
     """Turn pdfium's (left, bottom, right, top) in user space into a box from the shown page's top-left."""
     left, bottom, right, top = rect
-    crop_left, crop_bottom, crop_right, crop_top = page.get_cropbox()
+    crop_left, crop_bottom, crop_right, crop_top = page.get_bbox()
     return {
         0: (left - crop_left, crop_top - top, right - crop_left, crop_top - bottom),
         90: (bottom - crop_bottom, left - crop_left, top - crop_bottom, right - crop_left),

@@ -66,7 +66,7 @@ def words(page: Any, text_page: Any) -> list[Word]:
 
 def _shown(page: Any) -> Callable[[float, float, float, float], Box]:
     """Return the mapping from user space to the shown page."""
-    left, bottom, right, top = page.get_cropbox()
+    left, bottom, right, top = page.get_bbox()
     return {
         0: lambda x0, y0, x1, y1: (x0 - left, top - y1, x1 - left, top - y0),
         90: lambda x0, y0, x1, y1: (y0 - bottom, x0 - left, y1 - bottom, x1 - left),

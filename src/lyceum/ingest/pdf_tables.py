@@ -185,8 +185,9 @@ def _ruled(region: tuple[list[Stroke], list[Stroke]], found: Sequence[Word]) -> 
     across, down = region
     xs = _levels([x for x, *_ in down] + [e for _, left, right in across for e in (left, right)], 5)
     ys = _levels([y for y, *_ in across] + [e for _, top, bottom in down for e in (top, bottom)])
-    if len(xs) < 2 or len(ys) < 2:
-        return None
+    inner = [x for x, *_ in down if xs[0] + 5 < x < xs[-1] - 5]
+    if len(ys) < 2 or not inner:
+        return None  # a frame around text: only its words can make it a table
     box = (xs[0], ys[0], xs[-1], ys[-1])
     inside = [word for word in found if _within(word, box)]
     if not inside:
@@ -306,8 +307,8 @@ def _text_columns(some: Sequence[Word], x: float) -> bool:
     for side in sides:
         rows = rows_of(side)
         width = max(w.x1 for w in side) - min(w.x0 for w in side)
-        prose = [row for row in rows for run in row.runs if len(run.words) >= 4 and run.x1 - run.x0 > 0.25 * width]
-        shares.append(len(prose) / sum(len(row.runs) for row in rows))
+        prose = [run for row in rows for run in row.runs if len(run.words) >= 4 and run.x1 - run.x0 > 0.25 * width]
+        shares.append(sum(len(run.words) for run in prose) / len(side))
     return max(shares) > 0.5 and min(shares) > 0.15
 
 
@@ -390,11 +391,13 @@ def _wordy(row: Row) -> bool:
 def _is_prose(row: Row, block: Sequence[Row]) -> bool:
     """Say whether a line is running text as wide as the block, even if justified with wide spaces."""
     count = sum(len(run.words) for run in row.runs)
-    if count < 6 or sum(run.number for run in row.runs) > 0.2 * len(row.runs):
+    if count < 6 or sum(run.number for run in row.runs) > 0.4 * len(row.runs):
         return False
     width = row.runs[-1].x1 - row.runs[0].x0
     if len(row.runs) > 1:
-        return sum(run.x1 - run.x0 for run in row.runs) > 0.86 * width
+        filled = sum(run.x1 - run.x0 for run in row.runs)
+        widest = max(b - a for a, b in _gaps(row))
+        return filled > 0.86 * width or (filled > 0.6 * width and widest < 1.3 * (row.bottom - row.top))
     if not block:
         return False
     return width > 0.6 * (max(one.runs[-1].x1 for one in block) - min(one.runs[0].x0 for one in block))
