@@ -97,7 +97,7 @@ def find(page: Any) -> list[Grid]:
             box = grid.box
             found = [w for w in found if not _within(w, box)]
     for part in _parts(found):
-        grids += _aligned(part, across)
+        grids += [grid for grid in _aligned(part, across) if not _drawn_over(grid.box, sloped)]
     return sorted(grids, key=lambda grid: grid.box[1])
 
 
@@ -170,6 +170,12 @@ def _pictured(region: tuple[list[Stroke], list[Stroke]], sloped: Sequence[Box]) 
         if min(xs) - 2 <= box[0] and box[2] <= max(xs) + 2 and min(ys) - 2 <= box[1] and box[3] <= max(ys) + 2
     ]  # fmt: skip
     return len(inside) >= 2
+
+
+def _drawn_over(box: Box, sloped: Sequence[Box]) -> bool:
+    """Say whether words stand among the lines of a plot or drawing."""
+    near = (box[0] - 10, box[1] - 10, box[2] + 10, box[3] + 10)
+    return sum(a < near[2] and c > near[0] and b < near[3] and d > near[1] for a, b, c, d in sloped) >= 2
 
 
 def _levels(values: Iterable[float], near: float = TOUCH) -> list[float]:
@@ -514,7 +520,8 @@ def _resplit(row: Row, xs: Sequence[float]) -> Row:
 
 def _first_data(block: Sequence[Row]) -> int:
     """Return the index of the first line whose cells after the first are mostly numbers."""
-    return next((i for i, row in enumerate(block) if sum(r.number for r in row.runs[1:]) * 2 > len(row.runs) - 1 > 0), 0)
+    numbers = [sum(run.number for run in row.runs[1:]) * 2 >= len(row.runs) - 1 > 0 for row in block[:7]]
+    return numbers.index(True) if True in numbers else 0
 
 
 def _columns(row: Row, xs: Sequence[float]) -> list[int]:
