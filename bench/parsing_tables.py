@@ -22,7 +22,8 @@ import common
 import pypdfium2
 from common import Figure
 
-from lyceum.ingest.pdf_tables import Cell, find
+from lyceum.ingest.pdf_grid import Cell
+from lyceum.ingest.pdf_tables import find
 
 Relations = Counter[tuple[str, str, str]]
 _space = re.compile(r"\s+")

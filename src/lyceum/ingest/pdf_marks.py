@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pypdfium2.raw as pdfium
 
 from lyceum.core.types import Box
-from lyceum.ingest.pdf_layout import to_box
+from lyceum.ingest.pdf_grid import Stroke, Word
 
 THIN = 3.0  # points up to which a filled rectangle is a line
 SHORT = 4.0  # points under which a stroke is no ruling
@@ -20,20 +19,6 @@ DEEPEST = 3
 _word = re.compile(r"[^\s\u00a0\ufffe\u0002]+")
 
 Matrix = tuple[float, float, float, float, float, float]
-Stroke = tuple[float, float, float]
-"""Position across and both ends along: y, left, right of a horizontal one, x, top, bottom of a vertical one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word and its box."""
-
-    text: str
-    x0: float
-    top: float
-    x1: float
-    bottom: float
-    base: float
 
 
 def words(page: Any, text_page: Any) -> list[Word]:
