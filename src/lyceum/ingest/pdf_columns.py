@@ -247,7 +247,9 @@ def _is_tight(one: Row, other: Row) -> bool:
     return other.top - one.bottom < TIGHT * other.height
 
 
-def _grouped(block: Sequence[Row], xs: Sequence[float], rules: Sequence[Stroke], data: int) -> list[list[Row]]:
+def _grouped(
+    block: Sequence[Row], xs: Sequence[float], rules: Sequence[Stroke], data: int
+) -> list[list[Row]]:
     """Join the lines of cells that take several: in the header, and below where no new row begins."""
     groups = [[block[0]]]
     for index, row in enumerate(block[1:], 1):
@@ -272,7 +274,11 @@ def _supposed(
 ) -> tuple[list[Stroke], list[Stroke]]:
     """Return rulings between groups of lines and in blank columns, left out where a cell goes on."""
     left, right, xs = edges[0], edges[-1], edges[1:-1]
-    ends = [groups[0][0].top - 1, *between([row_of_all(group) for group in groups]), groups[-1][-1].bottom + 1]
+    ends = [
+        groups[0][0].top - 1,
+        *between([row_of_all(group) for group in groups]),
+        groups[-1][-1].bottom + 1,
+    ]
     lines: list[Stroke] = [(ends[0], left, right), (ends[-1], left, right)]
     down: list[Stroke] = [(left, ends[0], ends[-1]), (right, ends[0], ends[-1])]
     at = 0

@@ -89,7 +89,9 @@ def _walk(holder: Any, count: Any, get: Any, outer: Matrix, depth: int, left: li
             yield from _path(one, outer)
         elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < DEEPEST:
             inner = _times(_matrix(one), outer)
-            yield from _walk(one, pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject, inner, depth + 1, left)
+            yield from _walk(
+                one, pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject, inner, depth + 1, left
+            )
 
 
 def _matrix(one: Any) -> Matrix:

@@ -78,7 +78,6 @@ class Tables:
         """Yield the pages that wait."""
         yield from self._waiting
         self._waiting.clear()
-        self._edges = {} if not self._edges else self._edges
 
     def _open(self) -> Element:
         return next(one for one in reversed(self._waiting[0].elements) if one.table)
@@ -150,12 +149,14 @@ def find(page: Any) -> list[Grid]:
             grids.append(grid)
             found = [word for word in found if not within(word, grid.box)]
     for part in parts(found):
-        grids += [grid for grid in aligned(part, across) if _believable(grid) and not _among(grid.box, sloped)]
+        grids += [
+            grid for grid in aligned(part, across) if _believable(grid) and not _among(grid.box, sloped)
+        ]
     return sorted(grids, key=lambda grid: grid.box[1])
 
 
 def _regions(across: Sequence[Stroke], down: Sequence[Stroke]) -> list[Region]:
-    """Return groups of rulings that cross or touch, at least two each way."""
+    """Return groups of rulings that cross or touch, at least two across and one down."""
     parent = list(range(len(across) + len(down)))
 
     def root(i: int) -> int:
@@ -171,7 +172,7 @@ def _regions(across: Sequence[Stroke], down: Sequence[Stroke]) -> list[Region]:
     groups: dict[int, Region] = {}
     for i, stroke in enumerate([*across, *down]):
         groups.setdefault(root(i), ([], []))[i >= len(across)].append(stroke)
-    return [group for group in groups.values() if min(map(len, group)) >= 2]
+    return [group for group in groups.values() if len(group[0]) > 1 and group[1]]
 
 
 def _pictured(region: Region, sloped: Iterable[Box]) -> bool:
@@ -212,7 +213,7 @@ def _struck(inside: Sequence[Word], down: Sequence[Stroke]) -> bool:
         any(word.x0 + 1 < x < word.x1 - 1 and top < word.base - 1 < bottom for x, top, bottom in down)
         for word in inside
     )
-    return through > 0.1 * len(inside)
+    return through > 0.2 * len(inside)
 
 
 def _more_down(rows: Sequence[Row], xs: Sequence[float], down: Sequence[Stroke], box: Box) -> list[Stroke]:

@@ -22,7 +22,7 @@ from lyceum.core.types import EVERYONE, Chunk, Document, Element
 from lyceum.ingest.editions import edition
 
 BATCH_CHUNKS, BATCH_DOCUMENTS = 512, 64
-PARSERS = "1"  # raised whenever a parser gives other elements: then the same bytes are read again
+PARSERS = "2"  # raised whenever a parser gives other elements: then the same bytes are read again
 
 
 class Reader(Protocol):
