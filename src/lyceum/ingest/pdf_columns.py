@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from statistics import median
 
 from lyceum.ingest.pdf_grid import (
@@ -106,13 +106,17 @@ def _blocks(rows: Sequence[Row]) -> list[list[Row]]:
             if not near or len(waiting) > BRIDGE:
                 block, waiting = [], []
         else:
-            if near and any(_fits(one, row) for one in [one for one in block if len(one.runs) > 1][-2:]):
+            if near and any(_fits(one, row) for one in _last_two(block)):
                 block += [*waiting, row]
             else:
                 block = [row]
                 blocks.append(block)
             waiting = []
     return [block for block in blocks if sum(len(row.runs) > 1 for row in block) >= 3]
+
+
+def _last_two(block: Sequence[Row]) -> Iterator[Row]:
+    return islice((row for row in reversed(block) if len(row.runs) > 1), 2)
 
 
 def _caption(row: Row) -> bool:
@@ -276,7 +280,7 @@ def _supposed(
     left, right, xs = edges[0], edges[-1], edges[1:-1]
     ends = [
         groups[0][0].top - 1,
-        *between([row_of_all(group) for group in groups]),
+        *between([Row((), group[0].top, group[-1].bottom) for group in groups]),
         groups[-1][-1].bottom + 1,
     ]
     lines: list[Stroke] = [(ends[0], left, right), (ends[-1], left, right)]
@@ -298,10 +302,6 @@ def _supposed(
                 if c not in open_ or any(start < b - 3 and end > a + 3 for start, end in drawn)
             ]  # fmt: skip
     return lines, down
-
-
-def row_of_all(group: Sequence[Row]) -> Row:
-    return Row(group[0].runs, group[0].top, group[-1].bottom)
 
 
 def _spanned(group: Sequence[Row], xs: Sequence[float], rules: Sequence[Gap], width: float) -> set[int]:

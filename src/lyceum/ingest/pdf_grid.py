@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -163,7 +164,7 @@ def levels(values: Iterable[float], near: float = TOUCH) -> list[float]:
 
 def slot(edges: Sequence[float], value: float) -> int:
     """Return the number of the interval between edges in which a value lies; the outer ones are open."""
-    return sum(edge <= value for edge in edges[1:-1])
+    return bisect_right(edges, value, 1, len(edges) - 1) - 1
 
 
 Shape = tuple[int, int, int, int]
@@ -227,17 +228,19 @@ def _compact(held: dict[Shape, list[Word]], xs: Sequence[float], ys: Sequence[fl
     if not held or tall < 0.5 * (ys[-1] - ys[0]) or wide < 0.5 * (xs[-1] - xs[0]):
         return None
     rows, columns = sorted({shape[0] for shape in held}), sorted({shape[1] for shape in held})
-    cells = [
-        Cell(
-            rows.index(r), columns.index(c), sum(r <= i < r + high for i in rows),
-            sum(c <= j < c + wide for j in columns), text_of(words),
+    cells = []
+    by_row: dict[int, list[Word]] = {r: [] for r in rows}
+    for (r, c, high, wide), words in held.items():
+        row, column = bisect_left(rows, r), bisect_left(columns, c)
+        high, wide = bisect_left(rows, r + high) - row, bisect_left(columns, c + wide) - column
+        cells.append(Cell(row, column, high, wide, text_of(words)))
+        by_row[r] += words
+    boxes = [
+        (
+            min(xs[0], *(w.x0 for w in words)), min(w.top for w in words),
+            max(xs[-1], *(w.x1 for w in words)), max(w.bottom for w in words),
         )
-        for (r, c, high, wide), words in held.items()
+        for words in by_row.values()
     ]  # fmt: skip
-    boxes = []
-    for r in rows:
-        mine = [word for shape, words in held.items() if shape[0] == r for word in words]
-        left, right = min(xs[0], *(w.x0 for w in mine)), max(xs[-1], *(w.x1 for w in mine))
-        boxes.append((left, min(w.top for w in mine), right, max(w.bottom for w in mine)))
     cells.sort(key=lambda cell: (cell.row, cell.column))
     return Grid(tuple(cells), (*(xs[c] for c in columns), xs[-1]), tuple(boxes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice, pairwise
 from typing import Any
 
 import pypdfium2.raw as pdfium
@@ -14,8 +15,9 @@ from lyceum.ingest.pdf_grid import Stroke, Word
 
 THIN = 3.0  # points up to which a filled rectangle is a line
 SHORT = 4.0  # points under which a stroke is no ruling
-MOST_PATHS = 3000  # a page that draws more than this is a picture
-DEEPEST = 3
+SAME_LINE = 1.5  # points between strokes that are one line
+MOST_OBJECTS, MOST_EDGES, MOST_SEGMENTS = 20_000, 20_000, 400  # beyond, a page is a picture
+DEEPEST = 3  # forms inside forms
 _word = re.compile(r"[^\s\u00a0\ufffe\u0002]+")
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -67,7 +69,7 @@ def rulings(page: Any) -> tuple[list[Stroke], list[Stroke], list[Box]]:
     down: list[Stroke] = []
     sloped: list[Box] = []
     holder = (page.raw, pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject)
-    for x0, y0, x1, y1 in _walk(*holder, (1, 0, 0, 1, 0, 0), 0, [MOST_PATHS]):
+    for x0, y0, x1, y1 in islice(_walk(*holder, (1, 0, 0, 1, 0, 0), DEEPEST), MOST_EDGES):
         left, top, right, bottom = box = shown(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
         if bottom - top <= THIN < SHORT <= right - left:
             across.append(((top + bottom) / 2, left, right))
@@ -78,19 +80,16 @@ def rulings(page: Any) -> tuple[list[Stroke], list[Stroke], list[Box]]:
     return _joined(across), _joined(down), sloped
 
 
-def _walk(holder: Any, count: Any, get: Any, outer: Matrix, depth: int, left: list[int]) -> Iterator[Box]:
-    for index in range(count(holder)):
+def _walk(holder: Any, count: Any, get: Any, outer: Matrix, deeper: int) -> Iterator[Box]:
+    for index in range(min(count(holder), MOST_OBJECTS)):
         one = get(holder, index)
         kind = pdfium.FPDFPageObj_GetType(one)
         if kind == pdfium.FPDF_PAGEOBJ_PATH:
-            left[0] -= 1
-            if left[0] < 0:
-                return
-            yield from _path(one, outer)
-        elif kind == pdfium.FPDF_PAGEOBJ_FORM and depth < DEEPEST:
+            yield from _edges(one, outer)
+        elif kind == pdfium.FPDF_PAGEOBJ_FORM and deeper:
             inner = _times(_matrix(one), outer)
             yield from _walk(
-                one, pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject, inner, depth + 1, left
+                one, pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject, inner, deeper - 1
             )
 
 
@@ -108,60 +107,54 @@ def _times(m: Matrix, n: Matrix) -> Matrix:
     )  # fmt: skip
 
 
-def _path(one: Any, outer: Matrix) -> Iterator[Box]:
-    """Yield the straight pieces of a path; a thin filled shape is one line, a curve none."""
+def _edges(one: Any, outer: Matrix) -> Iterator[Box]:
+    """Yield the straight pieces of a path; a thin filled shape is one of them, a bent one gives its box."""
     fill, stroke = ctypes.c_int(), ctypes.c_int()
     pdfium.FPDFPath_GetDrawMode(one, fill, stroke)
-    if not fill.value and not stroke.value:
+    if (not fill.value and not stroke.value) or pdfium.FPDFPath_CountSegments(one) > MOST_SEGMENTS:
         return
-    count = pdfium.FPDFPath_CountSegments(one)
-    if count > 400:
-        return
-    m = _times(_matrix(one), outer)
-    x, y = ctypes.c_float(), ctypes.c_float()
-    points: list[tuple[float, float]] = []
-    runs: list[list[tuple[float, float]]] = []
+    lines, bent = _points(one, _times(_matrix(one), outer))
+    for line in lines:
+        xs, ys = [x for x, _ in line], [y for _, y in line]
+        if bent or (fill.value and min(max(xs) - min(xs), max(ys) - min(ys)) <= THIN):
+            yield min(xs), min(ys), max(xs), max(ys)
+        else:
+            yield from ((x0, y0, x1, y1) for (x0, y0), (x1, y1) in pairwise(line))
+
+
+def _points(one: Any, m: Matrix) -> tuple[list[list[tuple[float, float]]], bool]:
+    """Return a path's lines by their points, and whether one of them is a curve."""
+    lines: list[list[tuple[float, float]]] = []
     bent = False
-    for index in range(count):
+    x, y = ctypes.c_float(), ctypes.c_float()
+    for index in range(pdfium.FPDFPath_CountSegments(one)):
         segment = pdfium.FPDFPath_GetPathSegment(one, index)
         kind = pdfium.FPDFPathSegment_GetType(segment)
         pdfium.FPDFPathSegment_GetPoint(segment, x, y)
         point = (m[0] * x.value + m[2] * y.value + m[4], m[1] * x.value + m[3] * y.value + m[5])
-        if kind == pdfium.FPDF_SEGMENT_MOVETO:
-            points = [point]
-            runs.append(points)
-        elif kind == pdfium.FPDF_SEGMENT_LINETO:
-            points.append(point)
-        else:
-            points.append(point)
-            bent = True
-        if pdfium.FPDFPathSegment_GetClose(segment) and points:
-            points.append(points[0])
-    for run in runs:
-        xs, ys = [p[0] for p in run], [p[1] for p in run]
-        if bent:
-            yield min(xs), min(ys), max(xs), max(ys)
-        elif fill.value and min(max(xs) - min(xs), max(ys) - min(ys)) <= THIN:
-            yield min(xs), min(ys), max(xs), max(ys)
-        else:
-            for (x0, y0), (x1, y1) in zip(run, run[1:], strict=False):
-                yield x0, y0, x1, y1
+        if kind == pdfium.FPDF_SEGMENT_MOVETO or not lines:
+            lines.append([])
+        lines[-1].append(point)
+        bent = bent or kind == pdfium.FPDF_SEGMENT_BEZIERTO
+        if pdfium.FPDFPathSegment_GetClose(segment):
+            lines[-1].append(lines[-1][0])
+    return lines, bent
 
 
 def _joined(strokes: list[Stroke]) -> list[Stroke]:
     """Join strokes on one line that touch or nearly do."""
-    found: list[Stroke] = []
+    level, base = 0, -1e9
+    placed = []
     for at, start, end in sorted(strokes):
-        for index in range(len(found) - 1, -1, -1):
-            other, first, last = found[index]
-            if at - other > 1.5:
-                index = -1
-                break
-            if start <= last + 1 and first <= end + 1:
-                found[index] = (other, min(start, first), max(end, last))
-                break
+        if at - base > SAME_LINE:
+            level, base = level + 1, at
+        placed.append((level, start, end, base))
+    found: list[Stroke] = []
+    last = 0
+    for level, start, end, at in sorted(placed):
+        if found and level == last and start <= found[-1][2] + 1:
+            found[-1] = (at, found[-1][1], max(end, found[-1][2]))
         else:
-            index = -1
-        if index < 0:
             found.append((at, start, end))
+        last = level
     return found

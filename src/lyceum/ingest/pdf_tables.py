@@ -32,6 +32,8 @@ from lyceum.ingest.pdf_marks import rulings, words
 from lyceum.ingest.tables import table
 
 LONGEST = 50  # pages over which a table may go on: their memory is held
+LEAST_WORDS, MOST_WORDS = 4, 20_000  # on a page; with more it holds no table for people
+MOST_CROSSINGS = 250_000
 SHIFT = 12  # points by which the columns of a table may differ from page to page
 _dots = re.compile(r"\.{4,}|(?:\. ){3,}|…{2,}|·{4,}")
 _aside = re.compile(r"[^\n]{0,12}\d[^\n]{0,12}|.{0,40}(?:continued|cont\.|续|續).{0,20}", re.I)
@@ -139,7 +141,7 @@ def find(page: Any) -> list[Grid]:
         found = words(page, text_page)
     finally:
         text_page.close()
-    if len(found) < 4:
+    if not LEAST_WORDS <= len(found) <= MOST_WORDS:
         return []
     across, down, sloped = rulings(page)
     grids = []
@@ -157,6 +159,8 @@ def find(page: Any) -> list[Grid]:
 
 def _regions(across: Sequence[Stroke], down: Sequence[Stroke]) -> list[Region]:
     """Return groups of rulings that cross or touch, at least two across and one down."""
+    if len(across) * len(down) > MOST_CROSSINGS:
+        return []
     parent = list(range(len(across) + len(down)))
 
     def root(i: int) -> int:
