@@ -29,21 +29,21 @@ from lyceum.ingest.pdf_grid import (
 
 TIGHT = 0.35  # of a line's height: the space between two lines of one cell
 BRIDGE = 3  # lines without a gap that may stand between the rows of a table
+DEEPEST = 3  # text columns inside text columns
 LONGEST_HEADER = 5  # lines between two rulings
 _captions = re.compile(r"(?:table|tab\.|figure|fig\.|exhibit|chart)[\d.:]*$|[表图圖]\s?\d", re.I)
 _symbol = re.compile(r"[^\W\d_]$|[^\w%$€£-]+$")
 Gap = tuple[float, float]
 
 
-def parts(found: Sequence[Word], depth: int = 0) -> list[list[Word]]:
-    """Return the words of a page apart where columns of running text stand side by side."""
-    rows = rows_of(found)
+def parts(rows: list[Row], depth: int = 0) -> list[list[Row]]:
+    """Return the lines of a page apart where columns of running text stand side by side."""
     prose = [run for row in rows for run in row.runs if len(run.words) >= 4]
-    for x in _column_starts(prose) if depth < 3 else ():
+    for x in _column_starts(prose) if depth < DEEPEST else ():
         split = _split_at(rows, x, depth)
         if split:
             return split
-    return [list(found)]
+    return [rows]
 
 
 def _column_starts(prose: Sequence[Run]) -> Iterator[float]:
@@ -58,14 +58,15 @@ def _column_starts(prose: Sequence[Run]) -> Iterator[float]:
             yield x
 
 
-def _split_at(rows: Sequence[Row], x: float, depth: int) -> list[list[Word]]:
-    found: list[list[Word]] = []
-    whole: list[Word] = []
+def _split_at(rows: Sequence[Row], x: float, depth: int) -> list[list[Row]]:
+    found: list[list[Row]] = []
+    whole: list[Row] = []
     for over, band in groupby(rows, lambda row: any(run.x0 < x - 1 and run.x1 > x + 4 for run in row.runs)):
-        words = [word for row in band for run in row.runs for word in run.words]
-        sides = [[w for w in words if w.x0 < x - 1], [w for w in words if w.x0 >= x - 1]]
+        lines = list(band)
+        words = [word for row in lines for run in row.runs for word in run.words]
+        sides = [rows_of(w for w in words if (w.x0 >= x - 1) == after) for after in (False, True)]
         if over or not all(sides) or not _running_text(sides):
-            whole += words
+            whole += lines
             continue
         found += [whole] if whole else []
         found += [part for side in sides for part in parts(side, depth + 1)]
@@ -73,20 +74,19 @@ def _split_at(rows: Sequence[Row], x: float, depth: int) -> list[list[Word]]:
     return [*found, whole] if found and whole else found
 
 
-def _running_text(sides: Sequence[Sequence[Word]]) -> bool:
+def _running_text(sides: Sequence[Sequence[Row]]) -> bool:
     """Say whether one side is mostly running text and the other holds some."""
     shares = []
     for side in sides:
-        least = 0.25 * (max(w.x1 for w in side) - min(w.x0 for w in side))
-        runs = [run for row in rows_of(side) for run in row.runs]
+        least = 0.25 * (_right(side) - _left(side))
+        runs = [run for row in side for run in row.runs]
         prose = sum(len(run.words) for run in runs if len(run.words) >= 4 and run.x1 - run.x0 > least)
-        shares.append(prose / len(side))
+        shares.append(prose / sum(len(run.words) for run in runs))
     return max(shares) > 0.5 and min(shares) > 0.15
 
 
-def aligned(found: Sequence[Word], across: Sequence[Stroke]) -> list[Grid]:
-    """Return the tables among the words of one part of a page."""
-    rows = rows_of(found)
+def aligned(rows: Sequence[Row], across: Sequence[Stroke]) -> list[Grid]:
+    """Return the tables among the lines of one part of a page."""
     grids = (_grid(_bounded(block, rows, across), across) for block in _blocks(rows))
     return [grid for grid in grids if grid is not None]
 
@@ -127,15 +127,16 @@ def _caption(row: Row) -> bool:
 
 def _prose(row: Row, block: Sequence[Row]) -> bool:
     """Say whether a line is running text as wide as the block, even if justified with wide spaces."""
-    count = sum(len(run.words) for run in row.runs)
-    if count < 6 or sum(run.number for run in row.runs) > 0.4 * len(row.runs):
+    if sum(len(run.words) for run in row.runs) < 6:
         return False
     width = row.runs[-1].x1 - row.runs[0].x0
     if len(row.runs) > 1:
         filled = sum(run.x1 - run.x0 for run in row.runs)
-        widest = max(b - a for a, b in _gaps(row))
-        return filled > 0.86 * width or (filled > 0.6 * width and widest < 1.3 * row.height)
-    return bool(block) and width > 0.6 * (_right(block) - _left(block))
+        close = max(b - a for a, b in _gaps(row)) < 1.3 * row.height
+        wide = filled > 0.86 * width or (filled > 0.6 * width and close)
+    else:
+        wide = bool(block) and width > 0.6 * (_right(block) - _left(block))
+    return wide and sum(run.number for run in row.runs) <= 0.4 * len(row.runs)
 
 
 def _left(rows: Sequence[Row]) -> float:

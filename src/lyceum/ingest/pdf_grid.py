@@ -41,7 +41,10 @@ class Run:
     words: tuple[Word, ...]
     x0: float
     x1: float
-    number: bool
+
+    @property
+    def number(self) -> bool:
+        return sum(is_number(word.text) for word in self.words) * 2 > len(self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +127,9 @@ def _row(line: Sequence[Word], down: Sequence[Stroke]) -> Row:
 
 def row_of(runs: Sequence[Sequence[Word]]) -> Row:
     """Return a row of runs, each given by its words."""
+    made = tuple(Run(tuple(run), run[0].x0, max([word.x1 for word in run])) for run in runs)
     words = [word for run in runs for word in run]
-    return Row(tuple(map(_run, runs)), min(w.top for w in words), max(w.bottom for w in words))
-
-
-def _run(words: Sequence[Word]) -> Run:
-    numbers = sum(is_number(word.text) for word in words)
-    return Run(tuple(words), words[0].x0, max(w.x1 for w in words), numbers * 2 > len(words))
+    return Row(made, min([word.top for word in words]), max([word.bottom for word in words]))
 
 
 def text_of(found: Iterable[Word]) -> str:
