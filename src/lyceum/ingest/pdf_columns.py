@@ -7,6 +7,7 @@ rulings. Text columns, formulas, lists of contents and addresses look alike and 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby, islice, pairwise
@@ -36,11 +37,11 @@ _symbol = re.compile(r"[^\W\d_]$|[^\w%$€£-]+$")
 Gap = tuple[float, float]
 
 
-def parts(rows: list[Row], depth: int = 0) -> list[list[Row]]:
+def parts(rows: list[Row], across: Sequence[Stroke], depth: int = 0) -> list[list[Row]]:
     """Return the lines of a page apart where columns of running text stand side by side."""
     prose = [run for row in rows for run in row.runs if len(run.words) >= 4]
     for x in _column_starts(prose) if depth < DEEPEST else ():
-        split = _split_at(rows, x, depth)
+        split = _split_at(rows, x, across, depth)
         if split:
             return split
     return [rows]
@@ -58,18 +59,24 @@ def _column_starts(prose: Sequence[Run]) -> Iterator[float]:
             yield x
 
 
-def _split_at(rows: Sequence[Row], x: float, depth: int) -> list[list[Row]]:
+def _split_at(rows: Sequence[Row], x: float, across: Sequence[Stroke], depth: int) -> list[list[Row]]:
+    rules = sorted(y for y, left, right in across if left < x - 20 and x + 20 < right)
+
+    def band(row: Row) -> tuple[bool, int]:
+        over = any(run.x0 < x - 1 and run.x1 > x + 4 for run in row.runs)
+        return over, bisect_left(rules, (row.top + row.bottom) / 2)
+
     found: list[list[Row]] = []
     whole: list[Row] = []
-    for over, band in groupby(rows, lambda row: any(run.x0 < x - 1 and run.x1 > x + 4 for run in row.runs)):
-        lines = list(band)
+    for (over, _), group in groupby(rows, band):
+        lines = list(group)
         words = [word for row in lines for run in row.runs for word in run.words]
         sides = [rows_of(w for w in words if (w.x0 >= x - 1) == after) for after in (False, True)]
         if over or not all(sides) or not _running_text(sides):
             whole += lines
             continue
         found += [whole] if whole else []
-        found += [part for side in sides for part in parts(side, depth + 1)]
+        found += [part for side in sides for part in parts(side, across, depth + 1)]
         whole = []
     return [*found, whole] if found and whole else found
 

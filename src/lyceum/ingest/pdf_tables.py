@@ -150,7 +150,7 @@ def find(page: Any) -> list[Grid]:
         if grid:
             grids.append(grid)
             found = [word for word in found if not within(word, grid.box)]
-    for part in parts(rows_of(found)):
+    for part in parts(rows_of(found), across):
         grids += [
             grid for grid in aligned(part, across) if _believable(grid) and not _among(grid.box, sloped)
         ]
