@@ -221,7 +221,7 @@ def _grid(block: Sequence[Row], across: Sequence[Stroke]) -> Grid | None:
     left, right = _left(block) - 1, _right(block) + 1
     rules = [
         (y, a, b) for y, a, b in across
-        if block[0].top - 3 < y < block[-1].bottom + 3 and b > left and a < right
+        if block[0].top - block[0].height < y < block[-1].bottom + 3 and b > left and a < right
     ]  # fmt: skip
     data = _first_data(block)
     groups = _grouped(block, xs, rules, data)
