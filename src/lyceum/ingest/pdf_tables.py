@@ -33,6 +33,7 @@ from lyceum.ingest.tables import table
 
 LONGEST = 50  # pages over which a table may go on: their memory is held
 LEAST_WORDS, MOST_WORDS = 4, 20_000  # on a page; with more it holds no table for people
+FEW_ROWS = 3  # rulings may frame no more than the header of a table
 MOST_CROSSINGS = 250_000
 SHIFT = 12  # points by which the columns of a table may differ from page to page
 _dots = re.compile(r"\.{4,}|(?:\. ){3,}|…{2,}|·{4,}")
@@ -144,17 +145,27 @@ def find(page: Any) -> list[Grid]:
     if not LEAST_WORDS <= len(found) <= MOST_WORDS:
         return []
     across, down, sloped = rulings(page)
-    grids = []
+    grids, heads = [], []
     for region in _regions(across, down):
         grid = None if _pictured(region, sloped) else _ruled(region, found)
-        if grid:
+        if grid and len(grid.rows) <= FEW_ROWS:
+            heads.append(grid)
+        elif grid:
             grids.append(grid)
             found = [word for word in found if not within(word, grid.box)]
     for part in parts(rows_of(found), across):
-        grids += [
-            grid for grid in aligned(part, across) if _believable(grid) and not _among(grid.box, sloped)
-        ]
+        grids += [grid for grid in aligned(part, across) if _believable(grid) and not _among(grid.box, sloped)]
+    grids = [grid for grid in grids if not any(_part_of(grid, head) for head in heads)]
+    grids += [head for head in heads if not any(_part_of(head, grid) for grid in grids)]
     return sorted(grids, key=lambda grid: grid.box[1])
+
+
+def _part_of(one: Grid, other: Grid) -> bool:
+    """Say whether two tables are the same words and the other has more rows, as under a ruled header."""
+    a, b = one.box, other.box
+    overlap = min(a[3], b[3]) - max(a[1], b[1])
+    beside = min(a[2], b[2]) - max(a[0], b[0]) < 0.5 * (a[2] - a[0])
+    return overlap > 0.3 * (a[3] - a[1]) and not beside and len(other.rows) >= len(one.rows)
 
 
 def _regions(across: Sequence[Stroke], down: Sequence[Stroke]) -> list[Region]:
