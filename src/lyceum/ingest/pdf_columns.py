@@ -214,7 +214,7 @@ def _around_rare(start: float, end: float, runs: Sequence[Run]) -> list[float]:
 
 
 def _grid(block: Sequence[Row], across: Sequence[Stroke]) -> Grid | None:
-    xs = gutters(block)
+    xs = _without_signs(gutters(block), block)
     if not xs:
         return None
     block = [_cut_again(row, xs) for row in block]
@@ -229,6 +229,16 @@ def _grid(block: Sequence[Row], across: Sequence[Stroke]) -> Grid | None:
     grid = cut((word for row in block for run in row.runs for word in run.words), lines, down)
     headed = _headed(groups, xs, [y for y, a, b in rules if b - a > 0.9 * (right - left)])
     return grid if grid and _tabular(grid, groups, headed) else None
+
+
+def _without_signs(xs: list[float], block: Sequence[Row]) -> list[float]:
+    """Leave out blank columns between signs of money or per cent and their numbers."""
+    said: list[set[str]] = [set() for _ in range(len(xs) + 1)]
+    for run in (run for row in block if len(row.runs) > 1 for run in row.runs):
+        said[bisect_left(xs, (run.x0 + run.x1) / 2)].add(run.words[0].text if len(run.words) == 1 else "")
+    after = {i for i, words in enumerate(said) if words and words <= {"$", "€", "£", "¥"}}
+    before = {i - 1 for i, words in enumerate(said) if words and words <= {"%", ")", "%)"}}
+    return [x for i, x in enumerate(xs) if i not in after | before]
 
 
 def _cut_again(row: Row, xs: Sequence[float]) -> Row:
