@@ -170,6 +170,31 @@ def test_lines_of_one_cell_are_joined_without_rulings() -> None:
     assert len(found) == len(GOODS) + 1
 
 
+def test_a_shaded_header_and_signs_of_money_belong_to_their_table() -> None:
+    rows = (
+        ("In millions", "", "2024", "", "2025"),
+        ("Sales", "$", "1,250", "$", "1,400"),
+        ("Cost", "", "80", "", "75"),
+    )
+
+    def paint(canvas: Canvas) -> None:
+        canvas.setFillColorRGB(0.8, 0.9, 1)
+        for left, right in ((70, 220), (220, 300), (300, 380)):
+            canvas.rect(left, 696, right - left, 18, stroke=0, fill=1)
+        canvas.setFillColorRGB(0, 0, 0)
+        for number, row in enumerate((*rows, ("Profit", "$", "1,170", "$", "1,325"))):
+            canvas.drawString(72, 702 - 16 * number, row[0])
+            for x, text in zip((230, 290, 310, 370), row[1:], strict=True):
+                canvas.drawRightString(x, 702 - 16 * number, text)
+
+    assert tables(pdf(paint))[0].rows == (
+        ("In millions", "2024", "2025"),
+        ("Sales", "$ 1,250", "$ 1,400"),
+        ("Cost", "80", "75"),
+        ("Profit", "$ 1,170", "$ 1,325"),
+    )
+
+
 def test_a_name_over_several_columns_is_repeated_and_both_lines_are_header() -> None:
     def paint(canvas: Canvas) -> None:
         framed(canvas, (68, 200, 290, 380), (710, 694, 678, 662))

@@ -154,7 +154,9 @@ def find(page: Any) -> list[Grid]:
             grids.append(grid)
             found = [word for word in found if not within(word, grid.box)]
     for part in parts(rows_of(found), across):
-        grids += [grid for grid in aligned(part, across) if _believable(grid) and not _among(grid.box, sloped)]
+        grids += [
+            grid for grid in aligned(part, across) if _believable(grid) and not _among(grid.box, sloped)
+        ]
     grids = [grid for grid in grids if not any(_part_of(grid, head) for head in heads)]
     grids += [head for head in heads if not any(_part_of(head, grid) for grid in grids)]
     return sorted(grids, key=lambda grid: grid.box[1])
