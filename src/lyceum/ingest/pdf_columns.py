@@ -30,6 +30,7 @@ from lyceum.ingest.pdf_grid import (
 
 TIGHT = 0.35  # of a line's height: the space between two lines of one cell
 BRIDGE = 3  # lines without a gap that may stand between the rows of a table
+OVER = 0.1  # of its width by which a cell may stand over the next column without spanning it
 DEEPEST = 3  # text columns inside text columns
 LONGEST_HEADER = 5  # lines between two rulings
 _captions = re.compile(r"(?:table|tab\.|figure|fig\.|exhibit|chart)[\d.:]*$|[表图圖]\s?\d", re.I)
@@ -324,11 +325,12 @@ def _supposed(
 
 def _spanned(group: Sequence[Row], xs: Sequence[float], rules: Sequence[Gap], width: float) -> set[int]:
     """Return the blank columns that a cell goes across: its words do, or a ruling under it alone."""
-    spans = [(run.x0, run.x1) for row in group for run in row.runs]
+    runs = [run for row in group for run in row.runs]
+    spans = [(run.x0 + OVER * (run.x1 - run.x0), run.x1 - OVER * (run.x1 - run.x0)) for run in runs]
     spans += [
         (a, b) for a, b in rules
         if b - a < 0.9 * width
-        and sum(a - 4 < run.x0 and run.x1 < b + 4 for row in group for run in row.runs) == 1
+        and sum(a - 4 < run.x0 and run.x1 < b + 4 for run in runs) == 1
     ]  # fmt: skip
     return {i for i, x in enumerate(xs) if any(a < x < b for a, b in spans)}
 
