@@ -98,9 +98,10 @@ BAD: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "old.doc": ("unsupported", "DOCX", lambda: ole("WordDocument")),
     "old.xls": ("unsupported", "XLSX", lambda: ole("Workbook")),
     "old.ppt": ("unsupported", "PDF", lambda: ole("PowerPoint Document")),
-    "many.zip": ("unsupported", "Unpack", lambda: packed("a.txt", "b.txt", text="Some words.")),
+    "empty.zip": ("empty", "text", packed),
+    "text.odt": ("unsupported", "PDF", lambda: packed("content.xml", "META-INF/manifest.xml")),
     "slides.pptx": ("unsupported", "PDF", lambda: packed("ppt/presentation.xml", "[Content_Types].xml")),
-    "book.epub": ("unsupported", "convert", lambda: packed("META-INF/container.xml", "text.html")),
+    "book.epub": ("corrupt", "copy", lambda: packed("META-INF/container.xml", "text.html")),
     "notes.rtf": ("unsupported", "DOCX", lambda: b"{\\rtf1 words}"),
 }  # fmt: skip
 

@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     ingest = add("ingest", "read files and folders into the home")
     ingest.add_argument("paths", nargs="+", metavar="PATH")
     ingest.add_argument("--readers", metavar="A,B", help="who may read them; without it everyone")
+    ingest.add_argument("--again", action="store_true", help="try again what could be read only in part")
     add("status", "say what the home holds")
     docs = add("docs", "list documents, or show one")
     docs.add_argument("id", nargs="?", metavar="ID")

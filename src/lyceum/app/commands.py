@@ -51,7 +51,7 @@ async def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
     from lyceum.ingest.pipeline import jobs
 
     readers = readers_of(arguments.readers) if arguments.readers else None
-    todo = jobs([Path(path) for path in arguments.paths], readers)
+    todo = jobs([Path(path) for path in arguments.paths], readers, again=arguments.again)
     async with opened(settings) as platform:
         with show.Watch(len(todo), quiet=arguments.json) as watch:
             outcomes = await platform.ingest(todo, watch)

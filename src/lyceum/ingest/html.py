@@ -38,7 +38,7 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
 
 def _decoded(data: bytes) -> str:
     declared = _charset.search(data[:2048])
-    if declared:
+    if declared and not data.startswith(b"\xef\xbb\xbf"):
         try:
             return data.decode(declared.group(1).decode())
         except (LookupError, UnicodeDecodeError):

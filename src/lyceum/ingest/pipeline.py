@@ -26,7 +26,9 @@ PARSERS = "1"  # raised whenever a parser gives other elements: then the same by
 
 
 class Reader(Protocol):
-    """A file to its parsed form; see `isolate.Isolated`."""
+    """A file to its parsed form; see `isolate.Isolated`. `limits` names what may have cut a file short."""
+
+    limits: str
 
     async def __call__(self, path: Path, name: str, document: Document) -> Any: ...
 
@@ -43,12 +45,16 @@ class Library(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One file and the source name under which it will be cited; no readers keeps those it has."""
+    """One file and the source name under which it will be cited; no readers keeps those it has.
+
+    `again` reads a file whose bytes were read only in part before.
+    """
 
     path: Path
     source: str
     name: str
     readers: frozenset[str] | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +132,10 @@ class Ingest:
     ) -> tuple[Staged | None, Outcome]:
         started = time.perf_counter()
         version = await asyncio.to_thread(self._version, job)
+        partly = digest(version, self.reader.limits)  # the version when these limits cut it short
         old_version, old_readers = known.get(doc_id, ("", frozenset({EVERYONE})))
         readers = old_readers if job.readers is None else job.readers
-        if version == old_version:
+        if old_version == version or (old_version == partly and not job.again):
             status = "unchanged"
             if readers != old_readers:
                 await self.library.set_readers(doc_id, readers)
@@ -137,6 +144,8 @@ class Ingest:
         blank = Document(id=doc_id, source=job.source, version=version, readers=readers)
         parsed = await self.reader(job.path, job.name, blank)
         meta = {"pages": parsed.pages, **edition(job.name, parsed.elements)}
+        if parsed.incomplete:
+            version, meta = partly, {**meta, "incomplete": True}
         document = Document(
             id=doc_id, source=job.source, version=version, readers=readers, media=parsed.media,
             title=parsed.title or Path(job.name).stem, language=parsed.language, meta=meta,
@@ -183,7 +192,13 @@ async def _batches(
         yield batch
 
 
-def jobs(paths: Sequence[Path], readers: frozenset[str] | None = None, base: Path | None = None) -> list[Job]:
+def jobs(
+    paths: Sequence[Path],
+    readers: frozenset[str] | None = None,
+    base: Path | None = None,
+    *,
+    again: bool = False,
+) -> list[Job]:
     """Return a job a file; folders are walked in order of names, hidden files left out.
 
     The source is the absolute path, or the path relative to `base`.
@@ -199,7 +214,9 @@ def jobs(paths: Sequence[Path], readers: frozenset[str] | None = None, base: Pat
                 continue
             whole = file.resolve()
             source = whole.relative_to(base.resolve()) if base else whole
-            found.append(Job(path=whole, source=source.as_posix(), name=file.name, readers=readers))
+            found.append(
+                Job(path=whole, source=source.as_posix(), name=file.name, readers=readers, again=again)
+            )
     return list({job.source: job for job in found}.values())
 
 
