@@ -26,7 +26,7 @@ PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 def parse(data: bytes, document: Document) -> Iterator[Page]:
     """Yield one page a chapter; what the table of contents calls it stands above one without a heading."""
     book = _Book(data, document.source)
-    title = book.title
+    title, problem, found = book.title, None, False
     for name in book.spine:
         chapter = replace(document, media="html", source=name)
         try:
@@ -35,10 +35,14 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
                 label = book.labels.get(name, "")
                 if elements and label and all(one.kind != "heading" for one in elements):
                     elements = (_heading(label, document.id), *elements)
+                found = found or bool(elements)
                 yield replace(moved(replace(page, elements=elements), name), title=title)
                 title = ""
-        except ParseError as problem:
-            yield Page(elements=(), warnings=(f"{name} was left out ({problem.code}): {problem}",))
+        except ParseError as raised:
+            problem = problem or raised
+            yield Page(elements=(), warnings=(f"Left out ({raised.code}): {name}: {raised}",))
+    if problem is not None and not found:
+        raise problem
 
 
 def _heading(text: str, doc_id: str) -> Element:
