@@ -51,12 +51,13 @@ def _zip(data: bytes, document: Document) -> Iterator[tuple[str, Load]]:
 
 def _name(member: zipfile.ZipInfo) -> str:
     """Return a name as its writer meant it: without the flag of UTF-8 it is in the code page of some machine."""
-    if member.flag_bits & 0x800 or member.orig_filename.isascii():
-        return member.filename
-    try:
-        return decode(member.filename.encode("cp437"))
-    except UnicodeEncodeError:
-        return member.filename
+    if not member.flag_bits & 0x800:
+        for encoding in ("utf-8", "gb2312"):  # hardly a Western name is either of them by chance
+            try:
+                return member.filename.encode("cp437").decode(encoding)
+            except UnicodeError:
+                pass
+    return member.filename
 
 
 def _unzipped(

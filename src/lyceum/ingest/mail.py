@@ -87,7 +87,7 @@ def _eml(data: bytes) -> _Mail:
     return mail
 
 
-def _walk(part: Message, mail: _Mail) -> None:
+def _walk(part: Message, mail: _Mail, *, related: bool = False) -> None:
     """Sort the parts of a message: of alternatives the plainest, texts as body, the rest as attachments."""
     kind = part.get_content_type()
     inner: Any = part.get_payload() if part.is_multipart() else []
@@ -100,19 +100,12 @@ def _walk(part: Message, mail: _Mail) -> None:
             _walk(one, mail)
     elif part.is_multipart():
         for one in inner:
-            _walk(one, mail)
+            _walk(one, mail, related=kind == "multipart/related")
     elif kind in ("text/plain", "text/html") and not name and part.get_content_disposition() != "attachment":
         mail.bodies.append(("html" if kind == "text/html" else "txt", _text(part).encode()))
-    elif not (kind.startswith("image/") and _embedded(part)):
+    elif not (related and kind.startswith("image/")):  # a logo, a signature
         content: Any = part.get_payload(decode=True)
         mail.attached.append((name or kind.replace("/", "."), _given(content or b"")))
-
-
-def _embedded(part: Message) -> bool:
-    """Say whether a picture belongs to the text of the mail: a logo, a signature."""
-    return part.get_content_disposition() != "attachment" and bool(
-        part.get("Content-ID") or part.get_content_disposition()
-    )
 
 
 def _given(data: bytes) -> Load:
