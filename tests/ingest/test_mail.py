@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lyceum.core.errors import ParseError
+from lyceum.ingest.media import detect
 from tests.ingest.test_archive import WORDS, book, elements, packed, pages, warnings
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(64)
@@ -117,8 +118,6 @@ def test_a_mail_inside_a_mail() -> None:
 
 
 def test_which_texts_are_mails() -> None:
-    from lyceum.ingest.media import detect
-
     text = b"From: a@b.example\nTo: b@b.example\nSubject: s\n\nWords.\n"
     assert detect(text, "m.eml") == "eml"
     assert detect(text, "memo.txt") == "txt"

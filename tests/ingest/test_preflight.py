@@ -57,6 +57,10 @@ def test_a_directory_with_too_many_files_is_not_even_read() -> None:
         directory(made.getvalue(), "many.zip")
     assert problem.value.code == "limit"
     assert time.process_time() - started < 0.05  # reading it takes several times as long
+    lying = bytearray(made.getvalue())
+    lying[-14:-10] = bytes(4)  # the record at its end says that it is empty
+    with pytest.raises(ParseError, match="over 10,000"):
+        directory(bytes(lying), "many.zip")
 
 
 @pytest.mark.parametrize(

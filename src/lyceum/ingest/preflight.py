@@ -16,7 +16,7 @@ from lyceum.core.errors import ParseError
 ENTRIES = 10_000
 UNPACKED = 512_000_000
 RATIO, LARGE = 100, 10_000_000  # only a large member is judged by its ratio: small ones are often well packed
-END, ENTRY = b"PK\x05\x06", b"PK\x01\x02"
+ENTRY = b"PK\x01\x02"
 OFFICE = frozenset({"docx", "pptx", "xlsx"})
 PROLOG = 65_536
 _root = re.compile(rb"<[A-Za-z_]")
@@ -39,11 +39,12 @@ def check(data: bytes, media: str, name: str) -> None:
 
 
 def directory(data: bytes, name: str) -> zipfile.ZipFile:
-    """Open an archive whose entries have been counted: a directory of millions costs gigabytes to read."""
-    end = data.rfind(END)
-    size, start = struct.unpack_from("<II", data.ljust(end + 22), end + 12) if end >= 0 else (0, 0)
-    listed = data[end - size : end] if size < end and start < 0xFFFFFFFF else data
-    if listed.count(ENTRY) > ENTRIES:
+    """Open an archive whose entries have been counted: a directory of millions costs gigabytes to read.
+
+    They are counted in the whole file, those of archives inside with them: the records that say where the
+    directory lies can be made to mean one place here and another for the library.
+    """
+    if data.count(ENTRY) > ENTRIES:
         raise _limit(name, f"holds over {ENTRIES:,} files")
     try:
         return zipfile.ZipFile(io.BytesIO(data))
