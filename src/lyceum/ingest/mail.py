@@ -24,7 +24,9 @@ from lyceum.ingest.reading import read
 
 FIELDS = ("From", "To", "Cc", "Date")
 MARK = b"\xef\xbb\xbf"  # says UTF-8 more loudly than what a page says of itself
-RTF_BODY, SHORT_NAME, DISPLAY_NAME = 0x1009, 0x3704, 0x3001  # MS-OXPROPS
+# Properties by the numbers of MS-OXPROPS that python-oxmsg gives no name of its own.
+DISPLAY_CC, DISPLAY_TO, RTF_BODY = 0x0E03, 0x0E04, 0x1009
+DISPLAY_NAME, SHORT_NAME, CONTENT_ID = 0x3001, 0x3704, 0x3712
 
 
 @dataclass(slots=True)
@@ -147,15 +149,22 @@ def _msg(data: bytes) -> _Mail:
     from oxmsg.domain import constants
 
     message = Outlook.load(io.BytesIO(data))
-    to = ", ".join(f"{one.name} <{one.email_address}>" for one in message.recipients)
+    words = message.properties.str_prop_value
+    to = ", ".join(f"{one.name or ''} <{one.email_address or ''}>" for one in message.recipients)
     sent = message.sent_date.strftime("%Y-%m-%d %H:%M %Z") if message.sent_date else ""
-    cc = str(message.message_headers.get("Cc", ""))
-    mail = _Mail(message.subject, [("From", message.sender or ""), ("To", to), ("Cc", cc), ("Date", sent)])
+    head = [
+        ("From", message.sender or ""),
+        ("To", words(DISPLAY_TO) or to),
+        ("Cc", words(DISPLAY_CC) or ""),
+        ("Date", sent),
+    ]
+    mail = _Mail(message.subject, head)
     html = message.properties.binary_prop_value(constants.PID_HTML)
     if message.body:
         mail.bodies.append(("txt", message.body.encode("utf-8", "replace")))
     elif html or message.html_body:
-        mail.bodies.append(("html", html or (message.html_body or "").encode("utf-8", "replace")))
+        page = _decoded(html, _codepage(message)) if html else message.html_body or ""
+        mail.bodies.append(("html", page.encode("utf-8", "replace")))
     elif message.properties.binary_prop_value(RTF_BODY):
         mail.warnings.append("Its body is kept as RTF only, which is not read. Save it as EML or PDF.")
     for one in message.attachments:
@@ -169,6 +178,13 @@ def _msg(data: bytes) -> _Mail:
             mail.warnings.append(
                 f"{name} was left out (unsupported): it is a mail inside the mail, or elsewhere."
             )
-        elif not ((one.mime_type or "").startswith("image/") and one.properties.str_prop_value(0x3712)):
+        elif not ((one.mime_type or "").startswith("image/") and one.properties.str_prop_value(CONTENT_ID)):
             mail.attached.append((name, _given(one.file_bytes)))
     return mail
+
+
+def _codepage(message: Any) -> str:
+    try:
+        return str(message.properties.body_encoding)
+    except LookupError:  # a code page that has no name here
+        return ""
