@@ -71,7 +71,14 @@ class Isolated:
                 await self._ask(path, name, media, document, pages)
         except ParseError as problem:
             failure = problem
-        elements = tuple(unpack_element(document.id, row) for page in pages for row in page["elements"])
+        return await asyncio.to_thread(self._parsed, name, media, document.id, pages, failure)
+
+    @staticmethod
+    def _parsed(
+        name: str, media: str, doc_id: str, pages: list[dict[str, Any]], failure: ParseError | None
+    ) -> Parsed:
+        """Return what the pages say together; raise when they say nothing."""
+        elements = tuple(unpack_element(doc_id, row) for page in pages for row in page["elements"])
         words = "\n".join(element.text for element in elements)
         warnings = tuple(warning for page in pages for warning in page["warnings"])
         if not any(character.isalnum() for character in words):
