@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--password", action="append", default=[], metavar="WORD",
         help="tried on locked PDFs and kept nowhere; may be given again",
     )  # fmt: skip
+    ingest.add_argument("--again", action="store_true", help="try again what could be read only in part")
     add("status", "say what the home holds")
     docs = add("docs", "list documents, or show one")
     docs.add_argument("id", nargs="?", metavar="ID")

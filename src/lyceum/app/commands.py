@@ -52,10 +52,8 @@ async def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
     from lyceum.ingest.pipeline import jobs
 
     readers = readers_of(arguments.readers) if arguments.readers else None
-    passwords = tuple(arguments.password)
-    todo = [
-        replace(one, passwords=passwords) for one in jobs([Path(path) for path in arguments.paths], readers)
-    ]
+    found = jobs([Path(path) for path in arguments.paths], readers, again=arguments.again)
+    todo = [replace(one, passwords=tuple(arguments.password)) for one in found]
     async with opened(settings) as platform:
         with show.Watch(len(todo), quiet=arguments.json) as watch:
             outcomes = await platform.ingest(todo, watch)

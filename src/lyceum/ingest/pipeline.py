@@ -26,7 +26,9 @@ PARSERS = "2"  # raised whenever a parser gives other elements: then the same by
 
 
 class Reader(Protocol):
-    """A file to its parsed form; see `isolate.Isolated`."""
+    """A file to its parsed form; see `isolate.Isolated`. `limits` names what may have cut a file short."""
+
+    limits: str
 
     async def __call__(self, path: Path, name: str, document: Document) -> Any: ...
 
@@ -49,6 +51,7 @@ class Job:
 
     `keep` has the library hold a copy of the file: an upload has no other place where it could be seen again.
     `passwords` are tried on a locked file; they are kept nowhere.
+    `again` reads a file whose bytes were read only in part before.
     """
 
     path: Path
@@ -57,6 +60,7 @@ class Job:
     readers: frozenset[str] | None = None
     keep: bool = False
     passwords: tuple[str, ...] = field(default=(), repr=False)
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,9 +141,10 @@ class Ingest:
     ) -> tuple[Staged | None, Outcome]:
         started = time.perf_counter()
         sha256, version = await asyncio.to_thread(self._version, job)
+        partly = digest(version, self.reader.limits)  # the version when these limits cut it short
         old_version, old_readers = known.get(doc_id, ("", frozenset({EVERYONE})))
         readers = old_readers if job.readers is None else job.readers
-        if version == old_version:
+        if old_version == version or (old_version == partly and not job.again):
             status = "unchanged"
             if readers != old_readers:
                 await self.library.set_readers(doc_id, readers)
@@ -152,6 +157,8 @@ class Ingest:
             "pages": parsed.pages, **edition(job.name, parsed.elements), "sha256": sha256,
             **({"kept": True} if job.keep else {}), "report": parsed.report,
         }  # fmt: skip
+        if parsed.incomplete:
+            version, meta = partly, {**meta, "incomplete": True}
         document = Document(
             id=doc_id, source=job.source, version=version, readers=readers, media=parsed.media,
             title=parsed.title or Path(job.name).stem, language=parsed.language, meta=meta,
@@ -202,7 +209,13 @@ async def _batches(
         yield batch
 
 
-def jobs(paths: Sequence[Path], readers: frozenset[str] | None = None, base: Path | None = None) -> list[Job]:
+def jobs(
+    paths: Sequence[Path],
+    readers: frozenset[str] | None = None,
+    base: Path | None = None,
+    *,
+    again: bool = False,
+) -> list[Job]:
     """Return a job a file; folders are walked in order of names, hidden files left out.
 
     The source is the absolute path, or the path relative to `base`.
@@ -218,7 +231,9 @@ def jobs(paths: Sequence[Path], readers: frozenset[str] | None = None, base: Pat
                 continue
             whole = file.resolve()
             source = whole.relative_to(base.resolve()) if base else whole
-            found.append(Job(path=whole, source=source.as_posix(), name=file.name, readers=readers))
+            found.append(
+                Job(path=whole, source=source.as_posix(), name=file.name, readers=readers, again=again)
+            )
     return list({job.source: job for job in found}.values())
 
 
