@@ -20,7 +20,10 @@ from lyceum.core.errors import ConfigError
 from lyceum.core.protocols import Answerer, Chat, Embedder, Retriever, Splitter
 
 if typing.TYPE_CHECKING:
+    from lyceum.answer.evidence import Evidence
+    from lyceum.ingest.isolate import Isolated
     from lyceum.ingest.pipeline import Ingest
+    from lyceum.observe.metrics import Metrics
     from lyceum.observe.spans import Spans
     from lyceum.store.store import Store
 
@@ -40,7 +43,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "chat": {"kind": "none"},
     "answerer": {"kind": "answer.extractive"},
     "spans": {"kind": "observe.spans"},
-    "serve": {"host": "127.0.0.1", "port": 8420, "body_mb": 200, "concurrency": 16},
+    "serve": {
+        "host": "127.0.0.1",
+        "port": 8420,
+        "body_mb": 200,
+        "concurrency": 16,
+        "rate": 0.0,
+        "burst": 20,
+        "body_seconds": 20.0,
+        "grace_seconds": 30.0,
+    },
 }
 
 
@@ -57,6 +69,9 @@ class Platform:
     embedder: Embedder | None
     chat: Chat | None
     splitter: Splitter
+    evidence: Evidence
+    pictures: Isolated
+    metrics: Metrics
     notes: list[str] = field(default_factory=list)
     closing: list[Any] = field(default_factory=list)
 
@@ -102,13 +117,20 @@ def build(
     for name in ("synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
         part(name)
     from lyceum.ingest.pipeline import Ingest
+    from lyceum.observe.metrics import Metrics
 
-    ingest = Ingest(store, parts["reader"], parts["splitter"])
-    closing = [one for one in (parts["reader"], chat, store.ledger, parts["spans"]) if hasattr(one, "close")]
+    metrics = Metrics()
+    ingest = Ingest(store, parts["reader"], parts["splitter"], metrics.ingested)
+    pictures = make("reader", tables["reader"], parts)  # one of its own: a long document holds up no picture
+    closing = [
+        one
+        for one in (parts["reader"], pictures, chat, store.ledger, parts["spans"])
+        if hasattr(one, "close")
+    ]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
-        spans=parts["spans"], embedder=embedder, chat=chat, splitter=parts["splitter"], notes=notes,
-        closing=closing,
+        spans=parts["spans"], embedder=embedder, chat=chat, splitter=parts["splitter"],
+        evidence=parts["evidence"], pictures=pictures, metrics=metrics, notes=notes, closing=closing,
     )  # fmt: skip
 
 

@@ -93,6 +93,7 @@ class Evidence:
     ) -> None:
         self.analyzer, self.embedder, self.synonyms = analyzer, embedder, synonyms
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
+        self.remembered = self.encoded = 0
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Judged]:
         """Return the statements of the hits, best first."""
@@ -187,6 +188,7 @@ class Evidence:
         # A copy of one's own: another question may empty the memory while this one waits for the encoder.
         known = {text: self._vectors[text] for text in texts if text in self._vectors}
         missing = [text for text in dict.fromkeys(texts) if text not in known]
+        self.remembered, self.encoded = self.remembered + len(known), self.encoded + len(missing)
         if missing:
             made = np.asarray(await self.embedder(missing), np.float32)
             known.update(zip(missing, made, strict=True))

@@ -26,7 +26,9 @@ PARSERS = "2"  # raised whenever a parser gives other elements: then the same by
 
 
 class Reader(Protocol):
-    """A file to its parsed form; see `isolate.Isolated`."""
+    """A file to its parsed form; see `isolate.Isolated`. `limits` names what may have cut a file short."""
+
+    limits: str
 
     async def __call__(self, path: Path, name: str, document: Document) -> Any: ...
 
@@ -40,15 +42,25 @@ class Library(Protocol):
 
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]: ...
 
+    async def keep_file(self, path: Path, sha256: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One file and the source name under which it will be cited; no readers keeps those it has."""
+    """One file and the source name under which it will be cited; no readers keeps those it has.
+
+    `keep` has the library hold a copy of the file: an upload has no other place where it could be seen again.
+    `passwords` are tried on a locked file; they are kept nowhere.
+    `again` reads a file whose bytes were read only in part before.
+    """
 
     path: Path
     source: str
     name: str
     readers: frozenset[str] | None = None
+    keep: bool = False
+    passwords: tuple[str, ...] = field(default=(), repr=False)
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +84,12 @@ Progress = Callable[[Outcome], None]
 
 
 class Ingest:
-    """Reads with `reader`, cuts with `splitter`, writes to `library`."""
+    """Reads with `reader`, cuts with `splitter`, writes to `library`; `heard` is told of every outcome."""
 
-    def __init__(self, library: Library, reader: Reader, splitter: Splitter) -> None:
-        self.library, self.reader, self.splitter = library, reader, splitter
+    def __init__(
+        self, library: Library, reader: Reader, splitter: Splitter, heard: Progress = lambda outcome: None
+    ) -> None:
+        self.library, self.reader, self.splitter, self.heard = library, reader, splitter, heard
 
     async def __call__(self, jobs: Sequence[Job], progress: Progress = lambda outcome: None) -> list[Outcome]:
         """Ingest in order; `progress` hears of each document when it has been confirmed."""
@@ -97,6 +111,7 @@ class Ingest:
                     await self.library.put([staged for staged, _ in batch if staged is not None])
                 for _, outcome in batch:
                     outcomes.append(outcome)
+                    self.heard(outcome)
                     progress(outcome)
             await parsing
         finally:
@@ -125,18 +140,25 @@ class Ingest:
         self, job: Job, doc_id: str, known: dict[str, tuple[str, frozenset[str]]]
     ) -> tuple[Staged | None, Outcome]:
         started = time.perf_counter()
-        version = await asyncio.to_thread(self._version, job)
+        sha256, version = await asyncio.to_thread(self._version, job)
+        partly = digest(version, self.reader.limits)  # the version when these limits cut it short
         old_version, old_readers = known.get(doc_id, ("", frozenset({EVERYONE})))
         readers = old_readers if job.readers is None else job.readers
-        if version == old_version:
+        if old_version == version or (old_version == partly and not job.again):
             status = "unchanged"
             if readers != old_readers:
                 await self.library.set_readers(doc_id, readers)
                 status = "readers"
             return None, Outcome(source=job.source, status=status, document_id=doc_id)
-        blank = Document(id=doc_id, source=job.source, version=version, readers=readers)
+        options = {"passwords": job.passwords} if job.passwords else {}
+        blank = Document(id=doc_id, source=job.source, version=version, readers=readers, meta=options)
         parsed = await self.reader(job.path, job.name, blank)
-        meta = {"pages": parsed.pages, **edition(job.name, parsed.elements)}
+        meta = {
+            "pages": parsed.pages, **edition(job.name, parsed.elements), "sha256": sha256,
+            **({"kept": True} if job.keep else {}), "report": parsed.report,
+        }  # fmt: skip
+        if parsed.incomplete:
+            version, meta = partly, {**meta, "incomplete": True}
         document = Document(
             id=doc_id, source=job.source, version=version, readers=readers, media=parsed.media,
             title=parsed.title or Path(job.name).stem, language=parsed.language, meta=meta,
@@ -144,6 +166,8 @@ class Ingest:
         with span("ingest.split") as facts:
             chunks = await asyncio.to_thread(self.splitter, document, parsed.elements)
             facts["chunks"] = len(chunks)
+        if job.keep:
+            await self.library.keep_file(job.path, sha256)
         outcome = Outcome(
             source=job.source, status="updated" if old_version else "added", document_id=doc_id,
             pages=parsed.pages, chunks=len(chunks), warnings=tuple(parsed.warnings),
@@ -151,17 +175,19 @@ class Ingest:
         )  # fmt: skip
         return (document, parsed.elements, chunks), outcome
 
-    def _version(self, job: Job) -> str:
+    def _version(self, job: Job) -> tuple[str, str]:
+        """Return the SHA-256 of the file, and the version that its bytes and their reading make."""
         try:
             with job.path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").digest()
+                content = hashlib.file_digest(file, "sha256")
         except OSError as problem:
             raise ParseError(
                 f"{job.name} cannot be read: {problem.strerror}.",
                 hint="Check that it exists and its permissions.",
                 code="unreadable",
             ) from problem
-        return digest(content, PARSERS, job.name.rsplit(".", 1)[-1].lower(), self.splitter.name)
+        ending = job.name.rsplit(".", 1)[-1].lower()
+        return content.hexdigest(), digest(content.digest(), PARSERS, ending, self.splitter.name)
 
 
 async def _batches(
@@ -183,7 +209,13 @@ async def _batches(
         yield batch
 
 
-def jobs(paths: Sequence[Path], readers: frozenset[str] | None = None, base: Path | None = None) -> list[Job]:
+def jobs(
+    paths: Sequence[Path],
+    readers: frozenset[str] | None = None,
+    base: Path | None = None,
+    *,
+    again: bool = False,
+) -> list[Job]:
     """Return a job a file; folders are walked in order of names, hidden files left out.
 
     The source is the absolute path, or the path relative to `base`.
@@ -199,7 +231,9 @@ def jobs(paths: Sequence[Path], readers: frozenset[str] | None = None, base: Pat
                 continue
             whole = file.resolve()
             source = whole.relative_to(base.resolve()) if base else whole
-            found.append(Job(path=whole, source=source.as_posix(), name=file.name, readers=readers))
+            found.append(
+                Job(path=whole, source=source.as_posix(), name=file.name, readers=readers, again=again)
+            )
     return list({job.source: job for job in found}.values())
 
 

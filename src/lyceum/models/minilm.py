@@ -52,6 +52,12 @@ class MiniLM:
             vectors[row] = self._session.run(None, feed)[0][0]
         return vectors
 
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has, also beyond the TOKENS that are read."""
+        self._load()
+        tokens = self._tokenizer.encode(text.encode("utf-8", "replace").decode())
+        return len(tokens.ids) + sum(len(more.ids) - 2 for more in tokens.overflowing)
+
     def _load(self) -> None:
         with self._guard:
             if self._session is not None:
