@@ -14,7 +14,7 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,14 +48,16 @@ class Dataset:
     gold: dict[str, dict[str, float]]
 
 
-def arguments(text: str | None, **more: Any) -> argparse.Namespace:
-    """Return the options every bench has; `more` adds flags as name=help."""
+def arguments(text: str | None, flags: Mapping[str, str] | None = None, **more: Any) -> argparse.Namespace:
+    """Return the options every bench has; `more` adds options and `flags` switches as name=help."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer sets or rounds, within 45 seconds")
     parser.add_argument("--shared", default=os.environ.get("LYCEUM_SHARED", str(ROOT.parent / "shared")))
     parser.add_argument("--no-save", action="store_true", help="do not write bench/results")
     for name, help_text in more.items():
         parser.add_argument(f"--{name.replace('_', '-')}", help=help_text)
+    for name, help_text in (flags or {}).items():
+        parser.add_argument(f"--{name}", help=help_text, action="store_true")
     return parser.parse_args()
 
 

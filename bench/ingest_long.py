@@ -1,0 +1,186 @@
+"""A thousand documents through two workers: the parent's memory over time, and questions asked meanwhile.
+
+Used by `ingest.py --long`. The documents are the bench's under other bytes (a comment after the end of a PDF or
+page, a comment in an office file's archive), so their passages repeat: the encoder reads each once, its vectors come
+from the ledger afterwards. A second process asks a question every half second while the first ingests, and the same
+questions again when nothing is ingested. Waiting time is wall time here, so the machine's load stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import common
+import numpy as np
+from common import Figure
+from peers.environments import ONE_THREAD
+
+DOCUMENTS = 1000
+EVERY = 0.5
+IDLE = 120  # questions when nothing is ingested
+COLD = 3  # first questions of a process, in which it loads its parts
+GROWTH = 64  # megabytes that the parent may grow over the last two thirds
+QUESTIONS = (
+    "What was the net revenue of AMD in 2018?", "What is the bias of a perceptron?",
+    "How are decision trees trained?", "Which risks come with the supply of wafers?",
+    "How does radix sort compare with merge sort?", "如何安装软件包？", "什么是内核模块？", "Where do ducks live?",
+    "How many people live in Beijing?", "What is a kernel in machine learning?",
+)  # fmt: skip
+
+
+def copies(files: Sequence[Path], folder: Path, count: int) -> None:
+    """Write `count` documents: each file again and again, with other bytes and the same words."""
+    for number in range(count):
+        file = files[number % len(files)]
+        target = folder / f"{number:04}-{file.name}"
+        target.write_bytes(file.read_bytes())
+        if zipfile.is_zipfile(target):
+            with zipfile.ZipFile(target, "a") as package:
+                package.comment = f"copy {number}".encode()
+        else:
+            comment = f"\n<!-- copy {number} -->\n" if file.suffix == ".html" else f"\n% copy {number}\n"
+            with target.open("ab") as out:
+                out.write(comment.encode())
+
+
+ASK = """
+import asyncio, json, sys, time
+from lyceum.app.session import ask, opened
+from lyceum.app.settings import load
+from lyceum.core.types import Query
+async def main(home, questions, every, count):
+    import os
+    async with opened(load(home, os.environ)) as platform:
+        for number in range(count):
+            wall, cpu = time.perf_counter(), time.process_time()
+            found = await ask(platform, Query(text=questions[number % len(questions)]))
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            print(json.dumps([wall, cpu, len(found.hits)]), flush=True)
+            await asyncio.sleep(max(0.0, every - wall))
+asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))
+"""
+
+
+def asking(home: Path, out: Path, count: int, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the process that asks; each question's wall and CPU seconds become a line of `out`."""
+    command = [sys.executable, "-c", ASK, str(home), json.dumps(QUESTIONS), str(EVERY), str(count)]
+    with out.open("wb") as file:
+        return subprocess.Popen(command, env=variables, stdout=file)
+
+
+def asked(out: Path) -> dict[str, float]:
+    """Return what the process that asked wrote, without its first questions."""
+    rows = np.array([json.loads(line) for line in out.read_text().splitlines()][COLD:], float)
+    assert len(rows), "no question was answered"
+    wall, cpu = rows[:, 0] * 1e3, rows[:, 1] * 1e3
+    return {
+        "questions": len(rows), "p50_ms": float(np.median(wall)), "p95_ms": float(np.quantile(wall, 0.95)),
+        "cpu_p50_ms": float(np.median(cpu)), "cpu_p95_ms": float(np.quantile(cpu, 0.95)),
+        "with_hits": float((rows[:, 2] > 0).mean()),
+    }  # fmt: skip
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """Return a process's resident and anonymous megabytes; (0, 0) when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0, 0.0
+    found = dict(line.split(":", 1) for line in lines)
+    return tuple(int(found.get(name, "0 kB").split()[0]) / 1024 for name in ("VmRSS", "RssAnon"))  # type: ignore[return-value]
+
+
+def slope(samples: Sequence[tuple[float, float, float]], column: int) -> tuple[float, float]:
+    """Return megabytes a minute and in all by a straight line through the last two thirds of the samples."""
+    late = np.array(samples[len(samples) // 3 :])
+    rise = float(np.polyfit(late[:, 0], late[:, column], 1)[0])
+    return rise * 60, rise * float(late[-1, 0] - late[0, 0])
+
+
+async def run(files: Sequence[Path], options: argparse.Namespace, reader: Mapping[str, str]) -> None:
+    """Ingest, sample, ask, ask again; ends the bench."""
+    count = 120 if options.quick else DOCUMENTS
+    variables = {**os.environ, **ONE_THREAD, **reader}
+    if "LYCEUM_READER__WORKERS" not in reader:
+        print("This version has no reader.workers: one worker.")
+    with tempfile.TemporaryDirectory() as work:
+        folder, home = Path(work, "documents"), Path(work, "home")
+        folder.mkdir()
+        copies(files, folder, count)
+        command = [
+            sys.executable,
+            "-m",
+            "lyceum.app.cli",
+            "ingest",
+            "--json",
+            "--home",
+            str(home),
+            str(folder),
+        ]
+        outcomes = Path(work, "outcomes.json")
+        started = time.perf_counter()
+        with outcomes.open("wb") as file:
+            process = subprocess.Popen(command, env=variables, stdout=file)
+        asker: subprocess.Popen[bytes] | None = None
+        samples, loads = [], []
+        while process.poll() is None:
+            await asyncio.sleep(EVERY)
+            if asker is None and (home / "views").is_dir():
+                asker = asking(home, Path(work, "busy"), 10**6, variables)
+            now = memory(process.pid)
+            if now[0]:
+                samples.append((time.perf_counter() - started, *now))
+                loads.append(os.getloadavg()[0])
+        assert asker is not None
+        asker.terminate()
+        asker.wait()
+        busy = {**asked(Path(work, "busy")), "load": float(np.mean(loads))}
+        load = os.getloadavg()[0]
+        asking(home, Path(work, "idle"), IDLE + COLD, variables).wait()
+        idle = {**asked(Path(work, "idle")), "load": (load + os.getloadavg()[0]) / 2}
+        rows = json.loads(outcomes.read_text())
+    report(options, count, rows, samples, busy, idle)
+
+
+def report(
+    options: argparse.Namespace, count: int, rows: Sequence[Mapping[str, Any]],
+    samples: Sequence[tuple[float, float, float]], busy: Mapping[str, float], idle: Mapping[str, float],
+) -> None:  # fmt: skip
+    """Print and save the figures."""
+    per_minute, grown = slope(samples, 2)
+    resident_per_minute, resident = slope(samples, 1)
+    added = sum(row["status"] == "added" for row in rows)
+    print(
+        f"{len(rows)} documents, {added} added, {sum(row['chunks'] for row in rows)} chunks, {samples[-1][0]:.0f} s"
+    )
+    print(
+        f"parent: {samples[-1][1]:.0f} MB resident at the end, {samples[-1][2]:.0f} of them its own; last two thirds:"
+        f" own {per_minute:+.2f} MB a minute ({grown:+.1f} in all), resident {resident_per_minute:+.2f} ({resident:+.1f})"
+    )
+    for name, one in (("meanwhile", busy), ("idle", idle)):
+        print(f"questions {name}: " + ", ".join(f"{key} {value:.4g}" for key, value in one.items()))
+    ratio = busy["p95_ms"] / idle["p95_ms"]
+    figures = [
+        Figure("documents", len(rows), f"{count}", len(rows) == count),
+        Figure("grown_mb", grown, f"<= {GROWTH}", grown <= GROWTH),
+        Figure("grown_mb_per_min", per_minute),
+        Figure("resident_mb", samples[-1][1]),
+        Figure("p95_times_idle", ratio, "<= 2", ratio <= 2),
+        Figure("cpu_p95_times_idle", busy["cpu_p95_ms"] / idle["cpu_p95_ms"]),
+    ]
+    thin = samples[:: max(1, len(samples) // 60)]
+    common.finish(
+        "ingest_long", figures, options, meanwhile=dict(busy), idle=dict(idle),
+        memory=[[round(value, 1) for value in sample] for sample in thin],
+    )  # fmt: skip
