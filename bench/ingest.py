@@ -181,7 +181,7 @@ def main() -> None:
         print("No documents (--shared DIR or LYCEUM_SHARED), or no encoder (lyceum models add minilm).")
         raise SystemExit(77)
     if options.long:
-        asyncio.run(ingest_long.run(files, options, reader(workers="2", ocr="off")))
+        ingest_long.run(files, options, reader(workers="2", ocr="off"))
     if options.stages:
         asyncio.run(ingest_stages.run(files))
         return

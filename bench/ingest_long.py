@@ -9,7 +9,6 @@ questions again when nothing is ingested. Waiting time is wall time here, so the
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import subprocess
@@ -108,7 +107,7 @@ def slope(samples: Sequence[tuple[float, float, float]], column: int) -> tuple[f
     return rise * 60, rise * float(late[-1, 0] - late[0, 0])
 
 
-async def run(files: Sequence[Path], options: argparse.Namespace, reader: Mapping[str, str]) -> None:
+def run(files: Sequence[Path], options: argparse.Namespace, reader: Mapping[str, str]) -> None:
     """Ingest, sample, ask, ask again; ends the bench."""
     count = 120 if options.quick else DOCUMENTS
     variables = {**os.environ, **ONE_THREAD, **reader}
@@ -135,7 +134,7 @@ async def run(files: Sequence[Path], options: argparse.Namespace, reader: Mappin
         asker: subprocess.Popen[bytes] | None = None
         samples, loads = [], []
         while process.poll() is None:
-            await asyncio.sleep(EVERY)
+            time.sleep(EVERY)
             if asker is None and (home / "views").is_dir():
                 asker = asking(home, Path(work, "busy"), 10**6, variables)
             now = memory(process.pid)
@@ -165,8 +164,9 @@ def report(
         f"{len(rows)} documents, {added} added, {sum(row['chunks'] for row in rows)} chunks, {samples[-1][0]:.0f} s"
     )
     print(
-        f"parent: {samples[-1][1]:.0f} MB resident at the end, {samples[-1][2]:.0f} of them its own; last two thirds:"
-        f" own {per_minute:+.2f} MB a minute ({grown:+.1f} in all), resident {resident_per_minute:+.2f} ({resident:+.1f})"
+        f"parent: {samples[-1][1]:.0f} MB resident at the end, {samples[-1][2]:.0f} of them its own; last two"
+        f" thirds: own {per_minute:+.2f} MB a minute ({grown:+.1f} in all), resident {resident_per_minute:+.2f}"
+        f" ({resident:+.1f})"
     )
     for name, one in (("meanwhile", busy), ("idle", idle)):
         print(f"questions {name}: " + ", ".join(f"{key} {value:.4g}" for key, value in one.items()))
