@@ -19,9 +19,16 @@ from lyceum.core.packed import unpack_element
 from lyceum.core.text import language
 from lyceum.core.types import Document, Element
 from lyceum.ingest.media import detect
+from lyceum.ingest.ocr import CHOICES, SCAN
 
 RECYCLE = 50  # documents after which a worker is replaced, for what parsers leak
 LINE = 256 << 20
+PATIENCE = 20  # times `wall_seconds` for a whole document, however steadily its pages come
+FRUGAL = {
+    "MALLOC_ARENA_MAX": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_THREAD_LIMIT": "1",
+}  # address space counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +44,19 @@ class Parsed:
 
 
 class Isolated:
-    """One worker, made when needed and reused; `wall_seconds` is for one document."""
+    """One worker, made when needed and reused; `wall_seconds` is for one page, `cpu_seconds` for all without OCR."""
 
     def __init__(
-        self, memory_mb: int = 2048, cpu_seconds: int = 120, wall_seconds: float = 180.0, max_mb: int = 200
+        self,
+        memory_mb: int = 2048,
+        cpu_seconds: int = 120,
+        wall_seconds: float = 180.0,
+        max_mb: int = 200,
+        ocr: str = "auto",
     ) -> None:
+        assert ocr in CHOICES, ocr
         self.memory_mb, self.cpu_seconds = memory_mb, cpu_seconds
-        self.wall_seconds, self.max_mb = wall_seconds, max_mb
+        self.wall_seconds, self.max_mb, self.ocr = wall_seconds, max_mb, ocr
         self._worker: asyncio.subprocess.Process | None = None
         self._served = 0
         self._turn = asyncio.Lock()
@@ -57,8 +70,12 @@ class Isolated:
         words = "\n".join(element.text for element in elements)
         warnings = tuple(warning for page in pages for warning in page["warnings"])
         if not any(character.isalnum() for character in words):
-            scan = any("text layer" in warning for warning in warnings)
-            hint = "It looks like a scan: run OCR over it first." if scan else "Check that it holds text."
+            scan = next((warning for warning in warnings if SCAN in warning), "")
+            hint = (
+                f"It looks like a scan. {scan.partition(SCAN)[2].strip()}"
+                if scan
+                else "Check that it holds text."
+            )
             raise ParseError(f"{name} holds no text.", hint=hint, code="empty")
         title = next((page["title"] for page in pages if page["title"]), "")
         return Parsed(
@@ -89,19 +106,23 @@ class Isolated:
             "media": media,
             "name": name,
             "id": document.id,
-            "meta": dict(document.meta),
+            "meta": {"ocr": self.ocr, **document.meta},
         }
         pages: list[dict[str, Any]] = []
         try:
-            async with asyncio.timeout(self.wall_seconds):
+            async with (
+                asyncio.timeout(PATIENCE * self.wall_seconds),
+                asyncio.timeout(self.wall_seconds) as page,
+            ):
                 assert worker.stdin is not None
                 worker.stdin.write((json.dumps(job) + "\n").encode())
                 await worker.stdin.drain()
-                await self._collect(worker, name, pages)
+                await self._collect(worker, name, pages, page)
         except TimeoutError as problem:
             await self.close()
             raise ParseError(
-                f"{name} took over {self.wall_seconds:g} s ({len(pages)} pages were read).",
+                f"{name} took over {self.wall_seconds:g} s for a page or {PATIENCE * self.wall_seconds:g} s in all"
+                f" ({len(pages)} pages were read).",
                 hint="Split the file, or raise reader.wall_seconds in lyceum.toml.", code="time",
             ) from problem  # fmt: skip
         except (ConnectionError, asyncio.IncompleteReadError, ValueError) as problem:
@@ -112,7 +133,11 @@ class Isolated:
         return pages
 
     async def _collect(
-        self, worker: asyncio.subprocess.Process, name: str, pages: list[dict[str, Any]]
+        self,
+        worker: asyncio.subprocess.Process,
+        name: str,
+        pages: list[dict[str, Any]],
+        page: asyncio.Timeout,
     ) -> None:
         assert worker.stdout is not None
         while True:
@@ -120,6 +145,7 @@ class Isolated:
             told = json.loads(line)
             if "page" in told:
                 pages.append(told["page"])
+                page.reschedule(asyncio.get_running_loop().time() + self.wall_seconds)
             elif "error" in told:
                 error = told["error"]
                 if error["code"] == "limit":  # what is left of its memory would fail the next file
@@ -162,7 +188,7 @@ class Isolated:
 def _environment() -> dict[str, str]:
     """Return what Python needs to start, and nothing that could be secret."""
     kept = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "COVERAGE_PROCESS_START")
-    return {name: os.environ[name] for name in kept if name in os.environ}
+    return FRUGAL | {name: os.environ[name] for name in kept if name in os.environ}
 
 
 def _kill(worker: asyncio.subprocess.Process) -> None:

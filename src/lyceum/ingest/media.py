@@ -17,6 +17,7 @@ PARSERS = {
     "md": "lyceum.ingest.markdown:parse",
     "txt": "lyceum.ingest.plain:parse",
     "code": "lyceum.ingest.plain:parse",
+    **dict.fromkeys(("png", "jpeg", "tiff", "gif", "bmp", "webp"), "lyceum.ingest.picture:parse"),
 }
 OFFICE = {"word/": "docx", "xl/": "xlsx"}
 CODE = frozenset(
@@ -25,13 +26,18 @@ CODE = frozenset(
 )
 BINARY_NAMES = frozenset("pdf docx xlsx".split())
 
+# Magic bytes of pictures, whose words are recognised.
+PICTURES = (
+    (re.compile(rb"\x89PNG\r\n"), "png"),
+    (re.compile(rb"\xff\xd8\xff"), "jpeg"),
+    (re.compile(rb"II[*+]\x00|MM\x00[*+]"), "tiff"),
+    (re.compile(rb"GIF8[79]a"), "gif"),
+    (re.compile(rb"BM.{4}\x00{4}", re.S), "bmp"),
+    (re.compile(rb"RIFF.{4}WEBP", re.S), "webp"),
+)
+
 # Magic bytes of what cannot be read, with what it is and what to do.
 STRANGERS: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x89PNG\r\n", "a PNG picture", "Run OCR over it and add the text or a searchable PDF."),
-    (b"\xff\xd8\xff", "a JPEG picture", "Run OCR over it and add the text or a searchable PDF."),
-    (b"GIF8", "a GIF picture", "Add a text version of what it shows."),
-    (b"II*\x00", "a TIFF picture", "Run OCR over it and add the text or a searchable PDF."),
-    (b"MM\x00*", "a TIFF picture", "Run OCR over it and add the text or a searchable PDF."),
     (b"{\\rtf", "an RTF document", "Save it as DOCX."),
     (b"\x1f\x8b", "a gzip archive", "Unpack it and add the files."),
     (b"Rar!", "a RAR archive", "Unpack it and add the files."),
@@ -54,8 +60,8 @@ def detect(data: bytes, name: str) -> str:
     """Return the key of PARSERS for these bytes; raise ParseError when nothing here can read them."""
     if not data.strip(b" \t\r\n\x00\xef\xbb\xbf"):
         raise ParseError(f"{name} is empty.", hint="Add a file with content.", code="empty")
-    if b"%PDF-" in data[:1024]:
-        return "pdf"
+    if known := _magic(data):
+        return known
     if data.startswith(b"PK\x03\x04"):
         return _zip(data, name)
     if data.startswith(OLE):
@@ -74,6 +80,12 @@ def detect(data: bytes, name: str) -> str:
             f"{name} has a format that is not known.", hint="Convert it to PDF or text.", code="unsupported"
         )
     return _text(data, ending)
+
+
+def _magic(data: bytes) -> str:
+    if b"%PDF-" in data[:1024]:
+        return "pdf"
+    return next((media for start, media in PICTURES if start.match(data)), "")
 
 
 def _text(data: bytes, ending: str) -> str:

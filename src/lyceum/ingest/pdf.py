@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pypdfium2 as pdfium
@@ -12,6 +13,7 @@ import pypdfium2.raw as raw
 
 from lyceum.core.errors import ParseError
 from lyceum.core.types import Box, Document, Element, Page, Place
+from lyceum.ingest import ocr
 from lyceum.ingest.pdf_layout import Line, Style, compose, masked, read_lines, style
 from lyceum.ingest.tables import table
 
@@ -32,7 +34,7 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
         title = (pdf.get_metadata_value("Title") or "").strip()
         for index in range(count):
             lines = learnt[index // step] if index % step == 0 else _lines(pdf, index)
-            yield _page(pdf, index, lines, look, rulings, document.id, title if index == 0 else "")
+            yield _page(pdf, index, lines, look, rulings, document, title if index == 0 else "")
     finally:
         pdf.close()
 
@@ -61,17 +63,25 @@ def _lines(pdf: Any, index: int) -> list[Line]:
 
 
 def _page(
-    pdf: Any, index: int, lines: Sequence[Line], look: Style, rulings: _Rulings, doc_id: str, title: str
+    pdf: Any,
+    index: int,
+    lines: Sequence[Line],
+    look: Style,
+    rulings: _Rulings,
+    document: Document,
+    title: str,
 ) -> Page:
-    number = index + 1
+    number, doc_id = index + 1, document.id
     kept = [line for line in lines if masked(line) not in look.repeated]
     page = pdf[index]
     try:
-        tables = rulings.tables(page, index, doc_id) if kept else []
-        warnings = () if lines or not _has_image(page) else (f"Page {number} has no text layer (a scan?).",)
+        scan = ocr.recognise(page, number, "".join(line.text for line in lines), document)
+        tables = rulings.tables(page, index, doc_id) if kept and not scan.elements else []
     finally:
         page.close()
-    elements: list[Element] = []
+    elements = list(scan.elements)
+    if elements:
+        kept = []
     start = 0
     for found in sorted(tables, key=lambda one: _first_inside(kept, one)):
         at = max(start, _first_inside(kept, found))
@@ -81,11 +91,7 @@ def _page(
     elements += compose(_outside(kept[start:], tables), look, doc_id, number)
     if index == 0 and not title:
         title = next((one.text for one in elements if one.kind == "heading" and one.level == 1), "")
-    return Page(elements=tuple(elements), title=title, warnings=warnings)
-
-
-def _has_image(page: Any) -> bool:
-    return any(True for _ in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=2))
+    return replace(scan, elements=tuple(elements), title=title)
 
 
 def _inside(line: Line, box: Box | None) -> bool:
