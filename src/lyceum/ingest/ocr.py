@@ -78,7 +78,7 @@ def look(
         score = sum(word.score * len(word.text) for word in words)
         if score > best_score:
             best, best_score, best_turns = words, score, turns
-        if score >= SURE * letters:
+        if letters and score >= SURE * letters:
             break
     elements = tuple(arrange(best, best_turns, document.id, number))
     warnings = () if elements else (f"Page {number} is a picture in which no words were found.",)
