@@ -19,7 +19,7 @@ from lyceum.core.packed import unpack_element
 from lyceum.core.text import language
 from lyceum.core.types import Document, Element
 from lyceum.ingest.media import detect
-from lyceum.ingest.ocr import CHOICES, SCAN
+from lyceum.ingest.ocr import CHOICES, SCAN, state
 
 RECYCLE = 50  # documents after which a worker is replaced, for what parsers leak
 LINE = 256 << 20
@@ -48,7 +48,7 @@ class Isolated:
 
     def __init__(
         self,
-        memory_mb: int = 2048,
+        memory_mb: int = 3072,
         cpu_seconds: int = 120,
         wall_seconds: float = 180.0,
         max_mb: int = 200,
@@ -82,6 +82,10 @@ class Isolated:
             media=media, title=title[:300], language=language(words), pages=len(pages), elements=elements,
             warnings=warnings,
         )  # fmt: skip
+
+    def options(self) -> str:
+        """Return what the elements of a scan depend on besides its bytes."""
+        return state(self.ocr)
 
     async def close(self) -> None:
         """End the worker."""

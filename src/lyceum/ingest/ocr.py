@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import functools
-import os
+import importlib.util
 import resource
 import shutil
 import subprocess
@@ -151,6 +151,12 @@ def _garbled(letters: str) -> bool:
     return len(letters) >= FEW and strange > GARBLED * len(letters)
 
 
+def state(choice: str) -> str:
+    """Return the choice, or "missing" when its engine is not installed; it loads nothing."""
+    found = {"auto": importlib.util.find_spec("rapidocr"), "tesseract": shutil.which("tesseract")}
+    return choice if choice == "off" or found[choice] else "missing"
+
+
 def engine(meta: Mapping[str, Any]) -> Engine:
     """Return the engine that a document's options name; raise ParseError with what to do when there is none."""
     choice = meta.get("ocr", "auto")
@@ -171,7 +177,8 @@ def rapid() -> Engine:
     made: Any = rapidocr.RapidOCR(params={
         "Global.log_level": "critical", "Global.use_cls": False, "Global.max_side_len": 1 << 20,
         "Det.model_path": str(models / "PP-OCRv6_det_small.onnx"), "Det.limit_type": "max",
-        "Det.limit_side_len": 1 << 20, "Rec.model_path": str(models / "PP-OCRv6_rec_small.onnx"),
+        "Det.limit_side_len": 1 << 20, "Rec.rec_batch_num": 1,
+        "Rec.model_path": str(models / "PP-OCRv6_rec_small.onnx"),
         "EngineConfig.onnxruntime.intra_op_num_threads": 2, "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     })  # fmt: skip
 
@@ -202,7 +209,7 @@ def tesseract() -> Engine:
         head = f"P5 {grey.shape[1]} {grey.shape[0]} 255\n".encode()
         done = subprocess.run(
             [program, "stdin", "stdout", "-l", "eng", "--dpi", str(DPI), "tsv"], input=head + grey.tobytes(),
-            capture_output=True, check=False, env={**os.environ, "OMP_THREAD_LIMIT": "1"},
+            capture_output=True, check=False,
         )  # fmt: skip
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()

@@ -23,12 +23,19 @@ from lyceum.ingest.editions import edition
 
 BATCH_CHUNKS, BATCH_DOCUMENTS = 512, 64
 PARSERS = "1"  # raised whenever a parser gives other elements: then the same bytes are read again
+SCANS = (
+    "pdf",
+    "tif",
+    "tiff",
+)  # read again when OCR is installed or chosen: some pages may have been left out
 
 
 class Reader(Protocol):
     """A file to its parsed form; see `isolate.Isolated`."""
 
     async def __call__(self, path: Path, name: str, document: Document) -> Any: ...
+
+    def options(self) -> str: ...
 
 
 class Library(Protocol):
@@ -161,7 +168,9 @@ class Ingest:
                 hint="Check that it exists and its permissions.",
                 code="unreadable",
             ) from problem
-        return digest(content, PARSERS, job.name.rsplit(".", 1)[-1].lower(), self.splitter.name)
+        suffix = job.name.rsplit(".", 1)[-1].lower()
+        ocr = self.reader.options() if suffix in SCANS else ""
+        return digest(content, PARSERS, suffix, self.splitter.name, ocr)
 
 
 async def _batches(
