@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import common
 import numpy as np
@@ -54,7 +54,7 @@ class Prepared:
     """A stand-in encoder that knows each text's vector already, so that indexing costs no encoding."""
 
     dimension = 384
-    languages = frozenset({"en"})
+    languages: ClassVar[dict[str, float]] = {"en": 1.0}
 
     def __init__(self, name: str, known: dict[str, Floats]) -> None:
         self.name, self.known = name, known
@@ -208,7 +208,7 @@ from lyceum.store.postings import Postings
 from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
 class Prepared:
-    name, dimension, languages = "bench", 384, frozenset({"en"})
+    name, dimension, languages = "bench", 384, {"en": 1.0}
     async def __call__(self, texts): raise AssertionError("nothing is encoded here")
 async def main():
     home = Path(sys.argv[1]); started = time.process_time()

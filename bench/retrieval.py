@@ -23,7 +23,9 @@ from common import CHINESE, ENGLISH, Dataset, Figure
 from lyceum.core.text import headline
 from lyceum.core.types import Document, Element, Query, Table
 from lyceum.ingest.splitter import Structured
+from lyceum.models.glossed import Glossed
 from lyceum.search.analyzer import STOP_WORDS, Standard
+from lyceum.search.gloss import Gloss
 from lyceum.search.hybrid import Hybrid
 from lyceum.search.single import Single
 from lyceum.store.ledger import Ledger
@@ -32,6 +34,7 @@ from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
 from tests.exact import ExactBM25F
 
+ACROSS = ("xquad_zh_to_en", "xquad_en_to_zh")  # questions in one language, passages in the other
 QUICK = ("squad_en", "wikitablequestions_en", "rageval_finance_zh")
 Run = dict[str, list[str]]
 
@@ -84,7 +87,7 @@ async def lyceum(data: Dataset, embedder: Any, batch: list[Any], top_k: int) -> 
         store.views += [lexical, dense]
         for start in range(0, len(batch), 1000):
             await store.put(batch[start : start + 1000])
-        retrievers = {"lexical": Single(ledger, lexical), "hybrid": Hybrid(ledger, lexical, dense)}
+        retrievers = {"lexical": Single(ledger, lexical), "hybrid": Hybrid(ledger, lexical, dense, embedder)}
         runs: dict[str, Run] = {}
         for name, retriever in retrievers.items():
             runs[name] = {}
@@ -129,8 +132,10 @@ async def main() -> None:
     if found is None:
         print("No encoder: lyceum models add minilm")
         raise SystemExit(77)
-    embedder, analyzer, splitter = common.Cached(found), Standard(), Structured()
-    names = QUICK if options.quick else (*ENGLISH, *CHINESE)
+    gloss = Gloss()
+    embedder = Glossed(common.Cached(found), gloss, gloss.name)
+    analyzer, splitter = Standard(), Structured()
+    names = QUICK if options.quick else (*ENGLISH, *CHINESE, *ACROSS)
     print("sets: " + ", ".join(names))
     rows: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -202,6 +207,9 @@ def _figures(rows: dict[str, Any]) -> list[Figure]:
     if chinese:
         worst_zh = min(_mean(gain) for gain in _gain(rows, chinese, "hybrid").values())
         figures.append(Figure("chinese_worst", worst_zh, ">= 0", worst_zh >= 0))
+    if across := [name for name in rows if name in ACROSS]:
+        value = _mean([_mean(rows[name]["hybrid"]["ndcg"]) for name in across])
+        figures.append(Figure("across_ndcg", value))
     apart = {name: _mean(row["lexical"]["ndcg"]) - _mean(row["bm25f"]["ndcg"]) for name, row in rows.items()}
     macro = abs(_mean(list(apart.values())))
     print("lexical minus exact BM25F: " + " ".join(f"{name} {gap:+.4f}" for name, gap in apart.items()))

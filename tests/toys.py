@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class ToyEncoder:
 
     name = "toy-1"
     dimension = 64
-    languages = frozenset({"en"})
+    languages: ClassVar[dict[str, float]] = {"en": 1.0}
 
     def __init__(self) -> None:
         self.encoded = 0

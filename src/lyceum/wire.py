@@ -20,7 +20,10 @@ from lyceum.core.errors import ConfigError
 from lyceum.core.protocols import Answerer, Chat, Embedder, Retriever, Splitter
 
 if typing.TYPE_CHECKING:
+    from lyceum.answer.evidence import Evidence
+    from lyceum.ingest.isolate import Isolated
     from lyceum.ingest.pipeline import Ingest
+    from lyceum.observe.metrics import Metrics
     from lyceum.observe.spans import Spans
     from lyceum.store.store import Store
 
@@ -33,13 +36,23 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "reader": {"kind": "ingest.isolated"},
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
+    "gloss": {"kind": "search.gloss"},
     "retriever": {"kind": "search.hybrid"},
     "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
     "chat": {"kind": "none"},
     "answerer": {"kind": "answer.extractive"},
     "spans": {"kind": "observe.spans"},
-    "serve": {"host": "127.0.0.1", "port": 8420, "body_mb": 200, "concurrency": 16},
+    "serve": {
+        "host": "127.0.0.1",
+        "port": 8420,
+        "body_mb": 200,
+        "concurrency": 16,
+        "rate": 0.0,
+        "burst": 20,
+        "body_seconds": 20.0,
+        "grace_seconds": 30.0,
+    },
 }
 
 
@@ -56,6 +69,9 @@ class Platform:
     embedder: Embedder | None
     chat: Chat | None
     splitter: Splitter
+    evidence: Evidence
+    pictures: Isolated
+    metrics: Metrics
     notes: list[str] = field(default_factory=list)
     closing: list[Any] = field(default_factory=list)
 
@@ -89,7 +105,7 @@ def build(
 
     part("analyzer")
     store = _store(parts)
-    embedder = parts["embedder"] = parts["encoder"] if "encoder" in parts else part("encoder")
+    embedder = parts["embedder"] = _glossed(part("encoder"), part("gloss"))
     lexical, dense = _views(store, parts)
     if dense is None:
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
@@ -101,13 +117,20 @@ def build(
     for name in ("synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
         part(name)
     from lyceum.ingest.pipeline import Ingest
+    from lyceum.observe.metrics import Metrics
 
-    ingest = Ingest(store, parts["reader"], parts["splitter"])
-    closing = [one for one in (parts["reader"], chat, store.ledger, parts["spans"]) if hasattr(one, "close")]
+    metrics = Metrics()
+    ingest = Ingest(store, parts["reader"], parts["splitter"], metrics.ingested)
+    pictures = make("reader", tables["reader"], parts)  # one of its own: a long document holds up no picture
+    closing = [
+        one
+        for one in (parts["reader"], pictures, chat, store.ledger, parts["spans"])
+        if hasattr(one, "close")
+    ]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
-        spans=parts["spans"], embedder=embedder, chat=chat, splitter=parts["splitter"], notes=notes,
-        closing=closing,
+        spans=parts["spans"], embedder=embedder, chat=chat, splitter=parts["splitter"],
+        evidence=parts["evidence"], pictures=pictures, metrics=metrics, notes=notes, closing=closing,
     )  # fmt: skip
 
 
@@ -117,6 +140,15 @@ def _store(parts: dict[str, Any]) -> Any:
 
     ledger = parts["ledger"] = parts.get("ledger") or Ledger(parts["folder"])
     return Store(parts["folder"], ledger)
+
+
+def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
+    """Let an encoder that has not learnt Chinese read it in English words."""
+    if embedder is None or gloss is None or "zh" in embedder.languages:
+        return embedder
+    from lyceum.models.glossed import Glossed
+
+    return Glossed(embedder, gloss, gloss.name)
 
 
 def _views(store: Any, parts: dict[str, Any]) -> tuple[Any, Any]:

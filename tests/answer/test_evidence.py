@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -19,7 +19,7 @@ by_words = Evidence(Standard())
 
 
 class Bilingual(ToyEncoder):
-    languages = frozenset({"en", "zh"})
+    languages: ClassVar[dict[str, float]] = {"en": 1.0, "zh": 1.0}
 
 
 def judge(question: str, *hits: Hit, evidence: Evidence = by_words) -> dict[str, Judged]:

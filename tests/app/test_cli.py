@@ -148,7 +148,8 @@ def test_docs_as_json(home: Path) -> None:
     assert {(one["media"], one["language"]) for one in listed} == {("txt", "en"), ("md", "zh"), ("csv", "en")}
     table = next(one for one in listed if one["media"] == "csv")
     _, shown = told("docs", "--home", str(home), table["id"])
-    assert list(shown) == [*DOCUMENT, "chunks"]
+    assert list(shown) == [*DOCUMENT, "report", "chunks"]
+    assert (shown["report"]["pages"], shown["report"]["tables"], shown["report"]["score"]) == (1, 1, 1)
     assert {name: shown[name] for name in DOCUMENT} == table
     assert [set(chunk) for chunk in shown["chunks"]] == [{"path", "text", "kind"}]
 

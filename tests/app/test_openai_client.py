@@ -57,8 +57,9 @@ def streamed(client: openai.OpenAI, question: str) -> list[dict[str, Any]]:
         return [piece.model_dump() for piece in pieces]
 
 
-def test_models(client: openai.OpenAI) -> None:
-    assert [(one.id, one.object) for one in client.models.list()] == [("lyceum", "model")]
+def test_models(client: openai.OpenAI, request: pytest.FixtureRequest) -> None:
+    served = ["lyceum"] if "no models" in request.node.name else ["lyceum", "minilm"]
+    assert [(one.id, one.object) for one in client.models.list()] == [(name, "model") for name in served]
 
 
 @pytest.mark.parametrize(("question", "wanted", "source"), QUESTIONS, ids=NAMES)
@@ -174,3 +175,119 @@ def test_a_token_is_the_api_key(tmp_path: Path) -> None:
         with pytest.raises(openai.AuthenticationError) as refused:
             wrong.models.list()
         assert refused.value.code == "forbidden"
+
+
+def test_embeddings(client: openai.OpenAI, request: pytest.FixtureRequest) -> None:
+    texts = ["The warehouse opens at seven.", "Opening hours of the store", "word " * 400]
+    if "no models" in request.node.name:
+        with pytest.raises(openai.NotFoundError) as absent:
+            client.embeddings.create(model="minilm", input=texts)
+        assert absent.value.code == "no_encoder"
+        return
+    given = client.embeddings.create(model="minilm", input=texts)  # the client asks for base64 by itself
+    floats = client.embeddings.create(model="minilm", input=texts, encoding_format="float")
+    assert [one.index for one in given.data] == [0, 1, 2]
+    for one, other in zip(given.data, floats.data, strict=True):
+        assert len(one.embedding) == 384
+        assert one.embedding == pytest.approx(other.embedding)
+        assert sum(value * value for value in one.embedding) == pytest.approx(1, abs=1e-3)
+    alone = client.embeddings.create(model="minilm", input=texts[0])
+    assert alone.data[0].embedding == given.data[0].embedding
+    assert alone.usage.prompt_tokens == alone.usage.total_tokens == 8
+    assert given.usage.total_tokens == 8 + 7 + 256
+    assert given.model_dump()["truncated"] == 1
+    assert client.embeddings.create(model="minilm", input="x", dimensions=384).data
+    for more, code in (
+        ({"dimensions": 64}, "dimensions"),
+        ({"input": [[1, 2]]}, "invalid"),
+        ({"input": []}, "invalid"),
+    ):
+        asked: dict[str, Any] = {"model": "minilm", "input": "x", **more}
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.embeddings.create(**asked)
+        assert refused.value.code == code
+    with pytest.raises(openai.NotFoundError):
+        client.embeddings.create(model="text-embedding-3-small", input="x")
+
+
+@pytest.mark.parametrize(("question", "wanted", "source"), QUESTIONS, ids=NAMES)
+def test_response(client: openai.OpenAI, question: str, wanted: str, source: str) -> None:
+    reply = client.responses.create(model="lyceum", input=question, instructions="Be brief.", temperature=0)
+    assert wanted in reply.output_text
+    assert (reply.status, reply.error, reply.instructions) == ("completed", None, "Be brief.")
+    (message,) = reply.output
+    assert message.type == "message"
+    (part,) = message.content
+    assert part.type == "output_text"
+    assert part.annotations
+    for annotation in part.annotations:
+        assert annotation.type == "url_citation"
+        assert re.fullmatch(r"\[\d+\]", part.text[annotation.start_index : annotation.end_index])
+    assert reply.model_dump()["citations"][0]["source"].endswith(source)
+    assert reply.usage is not None
+    assert reply.usage.total_tokens == reply.usage.input_tokens + reply.usage.output_tokens
+
+
+@pytest.mark.parametrize("question", [QUESTIONS[0][0], UNANSWERABLE])
+def test_response_as_stream(client: openai.OpenAI, question: str) -> None:
+    with client.responses.create(model="lyceum", input=question, stream=True) as pieces:
+        events = list(pieces)
+    kinds = [event.type for event in events]
+    assert kinds[:4] == [
+        f"response.{name}" for name in ("created", "in_progress", "output_item.added", "content_part.added")
+    ]
+    assert kinds[-4:] == [
+        f"response.{name}"
+        for name in ("output_text.done", "content_part.done", "output_item.done", "completed")
+    ]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    last = events[-1]
+    assert last.type == "response.completed"
+    assert text.strip() == last.response.output_text.strip()
+    assert text.strip() == client.responses.create(model="lyceum", input=question).output_text
+    added = [event for event in events if event.type == "response.output_text.annotation.added"]
+    assert bool(added) == (question != UNANSWERABLE)
+    with client.responses.stream(model="lyceum", input=question) as stream:
+        stream.until_done()
+        assert stream.get_final_response().output_text.strip() == text.strip()
+
+
+def test_response_to_a_conversation(client: openai.OpenAI) -> None:
+    turns: Any = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": "What is the price of the pump P3?"},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "310 EUR."}]},
+        {
+            "role": "user",
+            "content": [{"type": "input_text", "text": "When does the Kestrel warehouse open?"}],
+        },
+    ]
+    reply = client.responses.create(model="lyceum", input=turns, metadata={"chat": "7"})
+    assert "seven" in reply.output_text
+    assert reply.metadata == {"chat": "7"}
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [({"previous_response_id": "resp_1"}, "not_stored"), ({"input": " "}, "empty_query"), ({"input": []}, "invalid"),
+     ({"background": True}, "invalid"), ({"tools": [{"type": "web_search"}]}, "invalid"),
+     ({"extra_body": {"colour": 1}}, "invalid")],
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+def test_responses_that_are_refused(
+    client: openai.OpenAI, more: dict[str, Any], code: str, stream: bool
+) -> None:
+    asked: dict[str, Any] = {"model": "lyceum", "input": "When?", "stream": stream, **more}
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(**asked)
+    assert refused.value.code == code
+
+
+def test_an_unknown_field_is_no_question(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": QUESTIONS[0][0]}]
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="lyceum", messages=messages, extra_body={"reader": ["captain"]})
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="lyceum", messages=messages, n=2)
+    assert client.chat.completions.create(model="lyceum", messages=messages, n=1, seed=1, user="u").choices

@@ -97,11 +97,13 @@ BAD: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "zero-bytes.txt": ("unsupported", "Convert", lambda: b"Some words\x00 with zero bytes\x00."),
     "old.doc": ("unsupported", "DOCX", lambda: ole("WordDocument")),
     "old.xls": ("unsupported", "XLSX", lambda: ole("Workbook")),
-    "old.ppt": ("unsupported", "PDF", lambda: ole("PowerPoint Document")),
+    "old.ppt": ("unsupported", "PPTX", lambda: ole("PowerPoint Document")),
     "many.zip": ("unsupported", "Unpack", lambda: packed("a.txt", "b.txt", text="Some words.")),
-    "slides.pptx": ("unsupported", "PDF", lambda: packed("ppt/presentation.xml", "[Content_Types].xml")),
+    "hollow.pptx": ("corrupt", "again", lambda: packed("ppt/presentation.xml", "[Content_Types].xml")),
+    "hollow.odt": ("corrupt", "again", lambda: packed("mimetype", text="application/vnd.oasis.opendocument.text")),
     "book.epub": ("unsupported", "convert", lambda: packed("META-INF/container.xml", "text.html")),
-    "notes.rtf": ("unsupported", "DOCX", lambda: b"{\\rtf1 words}"),
+    "no-words.rtf": ("empty", "text", lambda: b"{\\rtf1\\pard \\par}"),
+    "words.rtf": ("mismatch", "name", lambda: b"Just some words."),
 }  # fmt: skip
 
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from lyceum.search.analyzer import Standard
-from lyceum.search.thesaurus import FILE, Thesaurus
+from lyceum.search.gloss import groups
+from lyceum.search.thesaurus import Thesaurus
 
-GROUPS = """# topic
-保修|保修期|warranty
-付款条件|payment terms|terms of payment
-支付|pay|settle
-"""
+GROUPS = (
+    ("保修", "保修期", "warranty"),
+    ("付款条件", "payment terms", "terms of payment"),
+    ("支付", "pay", "settle"),
+)
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> Thesaurus:
-    file = tmp_path / "words.txt"
-    file.write_text(GROUPS, encoding="utf-8")
-    return Thesaurus(Standard(), file)
+def known() -> Thesaurus:
+    return Thesaurus(Standard(), GROUPS)
 
 
 def test_the_longest_chinese_phrase_at_its_place(known: Thesaurus) -> None:
@@ -41,8 +38,12 @@ def test_nothing_known(known: Thesaurus) -> None:
 
 
 def test_the_shipped_groups_hold_both_languages() -> None:
-    lines = [line for line in FILE.read_text("utf-8").splitlines() if not line.startswith("#")]
-    assert len(lines) > 500
-    assert all(
-        len(set(line.split("|"))) == len(line.split("|")) >= 2 and not line.isascii() for line in lines
-    )
+    shipped = list(groups())
+    assert len(shipped) > 500
+    assert all(len(set(words)) == len(words) >= 2 and not "".join(words).isascii() for words in shipped)
+
+
+def test_words_of_one_gloss_are_other_words_for_each_other() -> None:
+    found = dict(Thesaurus(Standard())("哪台柴油发电机？"))
+    assert "diesel" in found["柴油"]
+    assert "generator" in found["发电机"]

@@ -41,7 +41,7 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     "phone": (
         _regex(r"\b(?:phone|telephone|hotline|(?<!contract )(?<!lease )(?<!deadline )(?<!visa )extension|dial)\b|"
                r"电话|分机|手机号|热线"),
-        _regex(r"\d[\d\s-]{6,}|\bext(?:ension|\.)?\s*\d|分机\s*\d|\b\d{3,5}\b"),
+        _regex(r"(?<![\d-])(?!\d{4}-\d\d-\d\d)\+?\d[\d\s-]{5,}\d|(?:\bext(?:ension|\.)?|\b(?:phone|call|dial)|分机|电话|拨打?)\W*\d{3}"),
     ),
     "weight": (
         _regex(r"\b(?:how heavy|weighs?|weight)\b|多重|重量|多少(?:公斤|千克|克|吨)"),

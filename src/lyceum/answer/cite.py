@@ -18,6 +18,6 @@ def cite(statement: Statement, number: int, mark: tuple[int, int] | None = None)
     )
     return Citation(
         number=number, document_id=document.id, source=document.source, title=document.title,
-        quote=statement.quote, chunk_id=chunk.id, place=first, boxes=boxes,
+        quote=statement.quote, chunk_id=chunk.id, media=document.media, place=first, boxes=boxes,
         start=mark[0] if mark else None, end=mark[1] if mark else None,
     )  # fmt: skip

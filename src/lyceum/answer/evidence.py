@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import month_name
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,17 @@ ASKING = frozenset(
     被 给 对 从 到 都 就 还 是否 应该 应""".split()
 )
 _token = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
+# Names of columns whose plain numbers are money or durations.
+UNITS = {
+    "money": re.compile(
+        r"price|cost|fee|charge|tariff|value|estimate|amount|rate|salary|rent|budget|total|[元价费款薪]|金额|工资|预算|成本",
+        re.I,
+    ),
+    "duration": re.compile(
+        r"day|week|month|year|hour|minute|time|period|interval|term|[天日周月年期]|时间|小时|分钟|间隔", re.I
+    ),
+}
+MONTHS = tuple(month_name)[1:]
 ASKING_LETTERS = frozenset(letter for word in ASKING for letter in word)
 
 
@@ -81,6 +93,7 @@ class Evidence:
     ) -> None:
         self.analyzer, self.embedder, self.synonyms = analyzer, embedder, synonyms
         self._vectors: dict[str, npt.NDArray[np.float32]] = {}
+        self.remembered = self.encoded = 0
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Judged]:
         """Return the statements of the hits, best first."""
@@ -175,6 +188,7 @@ class Evidence:
         # A copy of one's own: another question may empty the memory while this one waits for the encoder.
         known = {text: self._vectors[text] for text in texts if text in self._vectors}
         missing = [text for text in dict.fromkeys(texts) if text not in known]
+        self.remembered, self.encoded = self.remembered + len(known), self.encoded + len(missing)
         if missing:
             made = np.asarray(await self.embedder(missing), np.float32)
             known.update(zip(missing, made, strict=True))
@@ -201,6 +215,7 @@ def _missing(question: str, found: Sequence[Statement], known: Known) -> dict[in
                 if word.lower() not in tokens
                 and not (word.isalpha() and word.lower().removesuffix("s") in tokens)
                 and not any(other in text for other in others.get(word.lower(), ()))
+                and not (word in MONTHS and re.search(rf"-{MONTHS.index(word) + 1:02}\b", text))
             )  # fmt: skip
     return missing
 
@@ -274,7 +289,7 @@ def _letters(text: str) -> list[str]:
 
 
 def _lacks(wanted: str, statement: Statement) -> bool:
-    """Say that a statement holds no value of the wanted kind; a table often has its unit in the column's name."""
-    if statement.row and wanted in ("money", "duration"):
+    """Say that a statement holds no value of the wanted kind; a table often has its unit in a column's name."""
+    if statement.row and wanted in UNITS and UNITS[wanted].search(statement.reading):
         wanted = "number"
     return mismatch(wanted, statement.reading)

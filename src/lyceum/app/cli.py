@@ -44,9 +44,20 @@ def parser() -> argparse.ArgumentParser:
     ingest = add("ingest", "read files and folders into the home")
     ingest.add_argument("paths", nargs="+", metavar="PATH")
     ingest.add_argument("--readers", metavar="A,B", help="who may read them; without it everyone")
+    ingest.add_argument(
+        "--password", action="append", default=[], metavar="WORD",
+        help="tried on locked PDFs and kept nowhere; may be given again",
+    )  # fmt: skip
     add("status", "say what the home holds")
     docs = add("docs", "list documents, or show one")
     docs.add_argument("id", nargs="?", metavar="ID")
+    page = add("page", "draw a page of a PDF or picture, with words marked")
+    page.add_argument("id", metavar="ID")
+    page.add_argument("number", type=int, metavar="N", help="the page, from one")
+    page.add_argument("--quote", default="", metavar="TEXT", help="the words to mark")
+    page.add_argument("--chunk", default="", metavar="ID", help="mark this chunk, or the words inside it")
+    page.add_argument("--dpi", type=int, default=110, metavar="N", help="dots per inch, 36 to 300 (110)")
+    page.add_argument("--out", required=True, metavar="FILE.png")
     remove = add("remove", "delete a document everywhere")
     remove.add_argument("id", metavar="ID")
     for name, text in (("search", "find passages"), ("ask", "answer a question with citations")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform as machine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,10 @@ async def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
     from lyceum.ingest.pipeline import jobs
 
     readers = readers_of(arguments.readers) if arguments.readers else None
-    todo = jobs([Path(path) for path in arguments.paths], readers)
+    passwords = tuple(arguments.password)
+    todo = [
+        replace(one, passwords=passwords) for one in jobs([Path(path) for path in arguments.paths], readers)
+    ]
     async with opened(settings) as platform:
         with show.Watch(len(todo), quiet=arguments.json) as watch:
             outcomes = await platform.ingest(todo, watch)
@@ -106,15 +110,46 @@ async def run_docs(arguments: argparse.Namespace, settings: Settings) -> int:
         if arguments.id and not found:
             raise NotFound(f"There is no document {arguments.id}.", hint="`lyceum docs` lists them.")
         chunks = await ledger.chunks(arguments.id) if arguments.id else []
+    report = found[0].meta.get("report", {}) if arguments.id else {}
     if arguments.json:
         listed = [shapes.document(one) for one in found]
         texts = [{"path": list(one.path), "text": one.text, "kind": one.kind} for one in chunks]
-        show.as_json({**listed[0], "chunks": texts} if arguments.id else listed)
+        show.as_json({**listed[0], "report": report, "chunks": texts} if arguments.id else listed)
         return OK
     show.documents(show.screen(), found)
+    if report:
+        show.report(show.screen(), report)
     for chunk in chunks:
         show.screen().print(f"\n{' > '.join(chunk.path)}\n{chunk.text}", markup=False)
     return OK
+
+
+async def run_page(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Draw a page with words marked into a file."""
+    from lyceum.app.pages import draw, places
+
+    if not 36 <= arguments.dpi <= 300:
+        raise InvalidInput(f"{arguments.dpi} dots per inch.", hint="Give 36 to 300.")
+    async with opened(settings) as platform:
+        readers = readers_of(arguments.readers) | {EVERYONE}
+        found = await platform.store.ledger.documents(readers, arguments.id)
+        if not found:
+            raise NotFound(f"There is no document {arguments.id}.", hint="`lyceum docs` lists them.")
+        boxes = await places(platform, found[0], arguments.number, arguments.quote, arguments.chunk)
+        png = await draw(platform, found[0], arguments.number, boxes, arguments.dpi)
+    _write(Path(arguments.out), png)
+    told = {"file": arguments.out, "bytes": len(png), "boxes": boxes}
+    _out(arguments, told, f"{arguments.out} written, {len(boxes)} lines marked.")
+    return OK
+
+
+def _write(file: Path, data: bytes) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as problem:
+        raise InvalidInput(
+            f"{file} cannot be written: {problem.strerror}.", hint="Name another file."
+        ) from problem
 
 
 async def run_remove(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from lyceum.app import shapes
 from lyceum.app.routes import Opened
@@ -25,8 +25,34 @@ from lyceum.core.text import names
 from lyceum.core.types import EVERYONE, Answer, Message, Query
 
 router = APIRouter(prefix="/v1")
-MODEL = "lyceum"
+MODEL, ENCODER = "lyceum", "minilm"
+TEXTS = ("text", "input_text", "output_text")
 _mark = re.compile(r"\[(\d+)\]")
+
+
+# Parameters of OpenAI's and of common servers that change nothing about quoted words.
+IGNORED = frozenset(
+    """best_of cache_prompt chat_template_kwargs enable_thinking extra_body frequency_penalty ignore_eos include
+    keep_alive logit_bias logprobs max_completion_tokens max_output_tokens max_tokens metadata min_p min_tokens
+    modalities num_ctx num_predict options parallel_tool_calls prediction presence_penalty prompt_cache_key
+    prompt_cache_retention reasoning reasoning_effort repeat_penalty repetition_penalty safety_identifier seed
+    service_tier session_id skip_special_tokens stop store stream_options temperature text thinking tool_choice
+    top_k top_logprobs top_p truncation typical_p user verbosity""".split()
+)
+
+
+class Lenient(BaseModel):
+    """A body in OpenAI's shape: what does not apply to cited answers is dropped, an unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        dropped = IGNORED - cls.model_fields.keys()
+        return {name: value for name, value in given.items() if name not in dropped and value is not None}
 
 
 class Part(BaseModel):
@@ -45,39 +71,51 @@ class Turn(BaseModel):
     def words(self) -> str:
         """Return the text of the message."""
         if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content if part.type == "text")
+            return "\n".join(part.text for part in self.content if part.type in TEXTS)
         return self.content or ""
 
 
-class Completion(BaseModel):
+class Completion(Lenient):
     """The request; parameters that do not apply to cited answers (temperature and the like) are ignored."""
 
-    model_config = ConfigDict(extra="ignore")
     model: Annotated[str, StringConstraints(min_length=1)]
     messages: Annotated[list[Turn], Field(min_length=1, max_length=1000)]
     stream: bool = False
-    readers: list[str] = []
+    n: Literal[1] = 1
+    readers: tuple[str, ...] = ()
 
     def query(self) -> Query:
-        """Return the last user message as the question, and what came before as its history."""
-        last = next(
-            (i for i in range(len(self.messages) - 1, -1, -1) if self.messages[i].role == "user"), None
+        """Return what is asked."""
+        return asked_last(self.messages, self.readers)
+
+
+def asked_last(turns: Sequence[Turn], readers: Sequence[str]) -> Query:
+    """Return the last user message as the question, and what came before as its history."""
+    last = next((i for i in range(len(turns) - 1, -1, -1) if turns[i].role == "user"), None)
+    if last is None:
+        raise InvalidInput("No user message.", hint='Send at least one message with role "user".')
+    history = tuple(
+        Message(role=turn.role, content=turn.words())
+        for turn in turns[:last]
+        if turn.role in ("user", "assistant")
+    )
+    return Query(text=turns[last].words(), history=history, readers=names(readers) | {EVERYONE})
+
+
+def check_model(given: str, *served: str) -> None:
+    """Raise unless a request names a model that its route answers as."""
+    if given not in served:
+        raise NotFound(
+            f"There is no model {given!r} here.", hint=f"Use {served[0]!r}; GET /v1/models lists them."
         )
-        if last is None:
-            raise InvalidInput("No user message.", hint='Send at least one message with role "user".')
-        history = tuple(
-            Message(role=turn.role, content=turn.words())
-            for turn in self.messages[:last]
-            if turn.role in ("user", "assistant")
-        )
-        readers = names(self.readers) | {EVERYONE}
-        return Query(text=self.messages[last].words(), history=history, readers=readers)
 
 
 @router.get("/models")
-async def models() -> dict[str, Any]:
+async def models(platform: Opened) -> dict[str, Any]:
     """List the models that this server answers as."""
-    return {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "lyceum"}]}
+    served = [MODEL, *([ENCODER] if platform.embedder else [])]
+    listed = [{"id": one, "object": "model", "created": 0, "owned_by": "lyceum"} for one in served]
+    return {"object": "list", "data": listed}
 
 
 @router.post("/chat/completions", response_model=None)
@@ -85,10 +123,7 @@ async def chat_completions(
     asked: Completion, platform: Opened, request: Request
 ) -> dict[str, Any] | StreamingResponse:
     """Answer the last user message from the documents."""
-    if asked.model != MODEL:
-        raise NotFound(
-            f"There is no model {asked.model!r}.", hint=f"Use {MODEL!r}; GET /v1/models lists them."
-        )
+    check_model(asked.model, MODEL)
     query = asked.query()
     head = {"id": f"chatcmpl-{random_id()}", "created": int(time.time()), "model": MODEL}
     if asked.stream:

@@ -91,6 +91,7 @@ async def add_document(
     file: Annotated[UploadFile, File(description="the file to read")],
     source: Annotated[str, Form(description="the name it is cited by; the file name by default")] = "",
     readers: Annotated[str, Form(description="who may read it, comma-separated; everyone by default")] = "",
+    password: Annotated[str, Form(description="opens the file if it is locked; kept nowhere")] = "",
 ) -> dict[str, Any]:
     """Read one file; on return it can be found. The same source again replaces the document."""
     name = Path((file.filename or "").replace("\\", "/")).name
@@ -99,7 +100,10 @@ async def add_document(
     names = names_of(readers)
     folder = platform.home / SPOOL / random_id()
     await asyncio.to_thread(_spool, file, folder)
-    job = Job(path=folder / "upload", source=source or name, name=name, readers=names or None)
+    job = Job(
+        path=folder / "upload", source=source or name, name=name, readers=names or None, keep=True,
+        passwords=(password,) if password else (),
+    )  # fmt: skip
     try:
         async with request.app.state.ingesting:
             outcomes = await platform.ingest([job])
@@ -122,23 +126,6 @@ def _confirmed(outcome: Outcome) -> dict[str, Any]:
         "id": outcome.document_id, "source": outcome.source, "status": outcome.status,
         "pages": outcome.pages, "chunks": outcome.chunks, "warnings": list(outcome.warnings),
     }  # fmt: skip
-
-
-@router.get("/api/documents")
-async def list_documents(platform: Opened, readers: Readers) -> list[dict[str, Any]]:
-    """List the visible documents."""
-    return [shapes.document(one) for one in await platform.store.ledger.documents(readers)]
-
-
-@router.get("/api/documents/{document_id}")
-async def get_document(document_id: str, platform: Opened, readers: Readers) -> dict[str, Any]:
-    """Return one document with its chunks; what the reader may not see does not exist for it."""
-    found = await platform.store.ledger.documents(readers, document_id)
-    if not found:
-        raise NotFound("There is no such document.", hint="GET /api/documents lists them.")
-    chunks = await platform.store.ledger.chunks(document_id)
-    texts = [{"id": one.id, "path": list(one.path), "kind": one.kind, "text": one.text} for one in chunks]
-    return {**shapes.document(found[0]), "chunks": texts}
 
 
 @router.delete("/api/documents/{document_id}", status_code=204)

@@ -1,125 +1,108 @@
-"""The HTTP application: limits, token, errors and the life of the platform; the routes stand in `routes`."""
+"""The HTTP application: its routers, errors, and the life of platform and process; limits stand in `guard`."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
+import base64
+import hashlib
 import json
 import logging
+import math
+import re
+import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lyceum import __version__
-from lyceum.app import openai_routes, routes, shapes
+from lyceum.app import (
+    files,
+    listing,
+    openai_routes,
+    operator,
+    pages,
+    responses_route,
+    routes,
+    vectors_routes,
+)
+from lyceum.app.guard import HEAD_BYTES, Guard, Limits, refused
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
-from lyceum.core.errors import Busy, ConfigError, Forbidden, InvalidInput, LyceumError, NotFound, TooLarge
+from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
 from lyceum.wire import make
 
 log = logging.getLogger(__name__)
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-OPEN = ("/healthz", "/readyz")
+HEAD_SECONDS = 15.0  # in which the head of a request has to arrive
+LIMITS = {"app.limits": "lyceum.app.guard:Limits"}
+# Swagger's own script comes from its usual host; the page's inline script is named by its hash.
+DOCS_POLICY = (
+    "default-src 'none'; script-src https://cdn.jsdelivr.net '{script}'; style-src https://cdn.jsdelivr.net "
+    "'unsafe-inline'; img-src data: https://fastapi.tiangolo.com; connect-src 'self'; frame-ancestors 'none'"
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The table [serve]."""
+class Application(FastAPI):
+    """The application with its guard outside of everything, so that no response goes without it."""
 
-    host: str
-    port: int
-    body_mb: float
-    concurrency: int
-
-    def __post_init__(self) -> None:
-        assert 0 <= self.port < 65536, self.port
-        assert self.body_mb > 0, self.body_mb
-        assert self.concurrency > 0, self.concurrency
+    def build_middleware_stack(self) -> Any:
+        """Return what a request passes through, outermost first."""
+        state = self.state
+        inside = super().build_middleware_stack()
+        state.guard = Guard(inside, state.limits, state.token, lambda: state.platform.metrics)
+        return state.guard
 
 
-LIMITS = {"app.limits": "lyceum.app.server:Limits"}
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when a service manager asks for it: what is running is finished first."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGTERM:
+            self.should_exit = True
+        else:
+            super().handle_exit(sig, frame)
 
 
-class Guard:
-    """Wraps the application: token first, then the number of requests at work, then the body's size."""
+class _Patient(H11Protocol):
+    """Closes a connection whose next request's head does not come to its end in time."""
 
-    def __init__(self, app: Any, token: str, body_bytes: int, concurrency: int) -> None:
-        self.app, self.token, self.body_bytes = app, token, body_bytes
-        self.concurrency, self.running = concurrency, 0
+    waiting: asyncio.TimerHandle | None = None
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer with an error before any of its body was read."""
-        if scope["type"] != "http" or scope["path"] in OPEN:
-            await self.app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        try:
-            self._admit(headers)
-        except LyceumError as problem:
-            await _refuse(problem, scope, receive, send)
-            return
-        self.running += 1
-        body = _Body(receive, send, self.body_bytes)
-        try:
-            await self.app(scope, body.receive, body.send)
-            if body.seen > self.body_bytes:
-                await _refuse(self._too_large(), scope, receive, send)
-        finally:
-            self.running -= 1
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect()
 
-    def _admit(self, headers: dict[bytes, bytes]) -> None:
-        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-        if self.token and not hmac.compare_digest(given, self.token.encode()):
-            raise Forbidden("No valid token.", hint="Send the header Authorization: Bearer TOKEN.")
-        if self.running >= self.concurrency:
-            raise Busy(f"{self.running} requests are at work.", hint="Try again in a second.")
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self.body_bytes:
-            raise self._too_large()
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget()
+        elif self.waiting is None:
+            self._expect()
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(
-            f"The body is larger than {self.body_bytes // 1_000_000} MB.",
-            hint="Send a smaller file, or raise serve.body_mb in lyceum.toml.",
-        )
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
 
+    def _expect(self) -> None:
+        self.waiting = self.loop.call_later(HEAD_SECONDS, self._given_up)
 
-class _Body:
-    """Counts a body that does not say its size; over the limit it ends, and what the application says is dropped."""
+    def _forget(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
 
-    def __init__(self, receive: Receive, send: Send, most: int) -> None:
-        self._receive, self._send, self.most = receive, send, most
-        self.seen = 0
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self.seen += len(message.get("body", b""))
-        return (
-            message if self.seen <= self.most else {"type": "http.request", "body": b"", "more_body": False}
-        )
-
-    async def send(self, message: Message) -> None:
-        if self.seen <= self.most:
-            await self._send(message)
-
-
-async def _refuse(problem: LyceumError, scope: Message, receive: Receive, send: Send) -> None:
-    await _response(problem)(scope, receive, send)
-
-
-def _response(problem: LyceumError) -> JSONResponse:
-    headers = {"Retry-After": "1"} if problem.retryable else {}
-    return JSONResponse(shapes.error(problem), problem.status, headers)
+    def _given_up(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
 
 def create(settings: Settings) -> FastAPI:
@@ -131,62 +114,74 @@ def create(settings: Settings) -> FastAPI:
         async with opened(settings) as platform:
             app.state.platform = platform
             app.state.ingesting = asyncio.Lock()
+            await platform.store.tidy()
             yield
 
-    app = FastAPI(
-        title="Lyceum", version=__version__, lifespan=life,
+    app = Application(
+        title="Lyceum", version=__version__, lifespan=life, docs_url=None, redoc_url=None,
         description="Documents in, cited answers out. Every error has the shape "
         '{"error": {"code", "message", "hint", "retryable", "type"}}.',
     )  # fmt: skip
-    app.include_router(routes.router)
-    app.include_router(openai_routes.router)
+    for part in (routes, listing, pages, files, openai_routes, responses_route, vectors_routes, operator):
+        app.include_router(part.router)
+    app.add_route("/docs", _docs(), include_in_schema=False)
     app.add_exception_handler(LyceumError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(Exception, _unexpected)
-    limits = make("serve", {"kind": "app.limits", **settings.tables["serve"]}, {}, LIMITS)
-    app.add_middleware(
-        Guard,
-        token=settings.token,
-        body_bytes=int(limits.body_mb * 1_000_000),
-        concurrency=limits.concurrency,
-    )
+    app.state.limits, app.state.token = _limits(settings), settings.token
     return app
+
+
+def _limits(settings: Settings) -> Limits:
+    made: Limits = make("serve", {"kind": "app.limits", **settings.tables["serve"]}, {}, LIMITS)
+    return made
+
+
+def _docs() -> Any:
+    page = get_swagger_ui_html(openapi_url="/openapi.json", title="Lyceum")
+    inline = re.search(rb"<script>(.*?)</script>", bytes(page.body), re.S)
+    assert inline is not None
+    script = base64.b64encode(hashlib.sha256(inline.group(1)).digest()).decode()
+    page.headers["Content-Security-Policy"] = DOCS_POLICY.format(script=f"sha256-{script}")
+
+    async def docs(request: Request) -> Response:
+        return page
+
+    return docs
 
 
 async def _ours(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, LyceumError)
-    return _response(problem)
+    return refused(problem)
 
 
 async def _invalid(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, RequestValidationError)
     first = problem.errors()[0]
     path = ".".join(str(part) for part in first["loc"][1:]) or "The body"
-    return _response(
-        InvalidInput(f"{path}: {first['msg']}.", hint="See /docs for the shape of this request.")
-    )
+    return refused(InvalidInput(f"{path}: {first['msg']}.", hint="See /docs for the shape of this request."))
 
 
 async def _framework(request: Request, problem: Exception) -> JSONResponse:
     assert isinstance(problem, HTTPException)
     ours = NotFound if problem.status_code == 404 else InvalidInput
-    response = _response(ours(f"{problem.detail}.", hint="/docs lists every route."))
+    response = refused(ours(f"{problem.detail.rstrip('.')}.", hint="/docs lists every route."))
     response.status_code = problem.status_code
     return response
 
 
 async def _unexpected(request: Request, problem: Exception) -> JSONResponse:
     # One of the three places where anything may be caught: nothing of the exception's text leaves here.
-    log.error("unexpected error on %s", request.url.path, exc_info=problem)
-    return _response(
+    log.error("unexpected error in request %s", request.state.request_id, exc_info=problem)
+    return refused(
         LyceumError("An unexpected error.", hint="The server's log has the details.", code="unexpected")
     )
 
 
 async def serve(settings: Settings, host: str | None = None, port: int | None = None) -> None:
     """Serve until interrupted; running answers are finished first."""
-    limits = make("serve", {"kind": "app.limits", **settings.tables["serve"]}, {}, LIMITS)
+    limits = _limits(settings)
     host, port = host or limits.host, limits.port if port is None else port
     if host not in ("127.0.0.1", "localhost", "::1") and not settings.token:
         raise ConfigError(
@@ -208,9 +203,13 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
         port=port,
         log_level="info",
         access_log=False,
-        timeout_graceful_shutdown=30,
+        http=_Patient,
+        h11_max_incomplete_event_size=2 * HEAD_BYTES,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    await _Server(config).serve(sockets=[listener])
 
 
 def openapi(settings: Settings) -> str:

@@ -33,7 +33,9 @@ def question(platform: wire.Platform, name: str, query: Query) -> Iterator[None]
 async def ask(platform: wire.Platform, query: Query) -> Answer:
     """Return the answer of the configured answerer."""
     with question(platform, "ask", query):
-        return await platform.answerer(query)
+        found = await platform.answerer(query)
+    platform.metrics.answered(found.abstained)
+    return found
 
 
 async def stream(platform: wire.Platform, query: Query) -> AsyncGenerator[str | Answer, None]:
@@ -48,6 +50,8 @@ async def stream(platform: wire.Platform, query: Query) -> AsyncGenerator[str | 
         with question(platform, "ask", query):
             async with aclosing(platform.answerer.stream(query)) as made:
                 async for piece in made:
+                    if isinstance(piece, Answer):
+                        platform.metrics.answered(piece.abstained)
                     await pieces.put(piece)
 
     producer = asyncio.create_task(produce())

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from lyceum.core.errors import LyceumError
 from lyceum.core.types import Answer, Citation, Document, Hit, Place, Span
+from lyceum.ingest.drawing import DRAWN
 
-QUOTE = 400
+QUOTED = 1000  # characters of a quote in an address
+INSIDE = ("report", "sha256", "kept")  # what is kept about a document for other routes than its own
 
 
 def place(where: Place) -> dict[str, Any]:
@@ -29,7 +32,14 @@ def citation(cited: Citation) -> dict[str, Any]:
         "boxes": cited.boxes,
         "span": None if cited.start is None else [cited.start, cited.end],
         "chunk_id": cited.chunk_id,
+        **({"picture": _picture(cited)} if cited.place.page and cited.media in DRAWN else {}),
     }
+
+
+def _picture(cited: Citation) -> str:
+    """Return where the cited page can be seen with the quote marked; readers are added by who may use it."""
+    asked = urlencode({"chunk": cited.chunk_id, "quote": cited.quote[:QUOTED]})
+    return f"/api/documents/{cited.document_id}/pages/{cited.place.page}.png?{asked}"
 
 
 def answer(found: Answer, question: str | None = None) -> dict[str, Any]:
@@ -76,7 +86,7 @@ def document(found: Document) -> dict[str, Any]:
         "language": found.language,
         "version": found.version,
         "readers": sorted(found.readers),
-        "meta": dict(found.meta),
+        "meta": {name: value for name, value in found.meta.items() if name not in INSIDE},
     }
 
 

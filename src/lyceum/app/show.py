@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from lyceum.core.types import Answer, Citation, Document, Hit, Place, Span
 from lyceum.ingest.pipeline import Outcome
+from lyceum.ingest.report import REASONS
 
 SHORT = 160
 
@@ -111,6 +112,26 @@ def documents(out: Console, found: Sequence[Document]) -> None:
         readers = ",".join(sorted(one.readers)) or "nobody"
         table.add_row(one.id, one.media, one.language, readers, escape(one.title), escape(one.source))
     out.print(table)
+
+
+def report(out: Console, found: Mapping[str, Any]) -> None:
+    """Print how a document was read: a line of counts, then the pages that are doubtful or were recognised."""
+    names = ("pages", "characters", "tables", "ocr_pages")
+    counts = ", ".join(f"{found[name]} {name.replace('_', ' ')}" for name in names)
+    out.print(f"\nread: {counts}; score {found['score']:.2f}", markup=False)
+    table = Table(box=None, pad_edge=False, show_edge=False)
+    for name in ("page", "score", "characters", "how", "why"):
+        table.add_column(name, overflow="fold")
+    for row in found["listed"]:
+        why = "; ".join(REASONS[reason][1] for reason in row.get("reasons", ()))
+        how = "recognised" if row.get("ocr") else "read"
+        name = " ".join(str(row[key]) for key in ("part", "sheet", "page") if key in row)
+        table.add_row(escape(name), f"{row['score']:.2f}", str(row.get("characters", 0)), how, why)
+    if found["listed"]:
+        out.print(table)
+    more = found["more_listed"]
+    for warning in [*found["warnings"], *([f"{more} more pages are not listed."] if more else [])]:
+        out.print(f"[yellow]{escape(warning)}[/yellow]")
 
 
 class Watch:

@@ -37,11 +37,14 @@ class Synonyms(Protocol):
 
 
 class Embedder(Protocol):
-    """Texts to unit vectors; row i of the float32 array (texts x `dimension`) belongs to text i."""
+    """Texts to unit vectors; row i of the float32 array (texts x `dimension`) belongs to text i.
+
+    `languages` says how far cosines within a language can be trusted, 1 for one that the encoder has learnt.
+    """
 
     name: str
     dimension: int
-    languages: frozenset[str]
+    languages: Mapping[str, float]
 
     async def __call__(self, texts: Sequence[str]) -> Any: ...
 

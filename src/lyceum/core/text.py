@@ -84,6 +84,8 @@ def clean(text: str) -> str:
     """Return the text in NFC without control characters (tab and newline stay) and without outer space."""
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be stored
+    if text.isprintable():
+        return text.strip()
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc").strip()
 
 

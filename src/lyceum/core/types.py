@@ -209,6 +209,7 @@ class Citation:
     title: str
     quote: str
     chunk_id: str
+    media: str = ""
     place: Place = Place()
     boxes: tuple[Box, ...] = ()
     start: int | None = None

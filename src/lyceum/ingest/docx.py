@@ -1,170 +1,192 @@
-"""DOCX to headings, paragraphs, lists and tables in the order of the body; a place is the block's number."""
+"""DOCX to headings, paragraphs, lists, tables, notes and comments in the order of the body.
+
+A place is the block's number. Headers and footers, deleted text and instructions of fields are set aside.
+"""
 
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import docx
-from docx.oxml.ns import qn
-from docx.table import Table as DocxTable
-from docx.text.paragraph import Paragraph
 from lxml.etree import XMLSyntaxError
 
 from lyceum.core.errors import ParseError
-from lyceum.core.text import clean
-from lyceum.core.types import Document, Element, Page, Piece, Place
+from lyceum.core.text import clean, squeeze
+from lyceum.core.types import Document, Element, Page, Place
+from lyceum.ingest.charts import chart
+from lyceum.ingest.docx_styles import Numbers, Styles, value
+from lyceum.ingest.docx_words import Said, gather
+from lyceum.ingest.lines import line
+from lyceum.ingest.ooxml import W, described, diagram, graphic, normal, on, related
 from lyceum.ingest.tables import table
 
-_heading = re.compile(r"^(?:heading|标题|überschrift|titre)\s*(\d)", re.I)
-HAN = "零一二三四五六七八九十"
+SPAN = 63  # the most columns a table of Word has
+P, TABLE, ROW, CELL = W + "p", W + "tbl", W + "tr", W + "tc"
+WRAPPERS = frozenset(W + name for name in ("sdt", "sdtContent", "ins", "moveTo", "customXml", "smartTag"))
 
 
 def parse(data: bytes, document: Document) -> Iterator[Page]:
     """Yield one page: DOCX has none of its own before it is printed."""
     try:
-        opened = docx.Document(io.BytesIO(data))
+        opened = docx.Document(io.BytesIO(normal(data)))
+        body = _Body(opened.part, document.id)
     except (KeyError, ValueError, zipfile.BadZipFile, XMLSyntaxError) as problem:
         raise ParseError("The DOCX is damaged.", hint="Open it in Word and save it again.") from problem
-    numbers = _Numbers(opened)
     elements: list[Element] = []
-    for line, child in enumerate(opened.element.body.iterchildren(), start=1):
-        place = Place(line=line)
-        if child.tag == qn("w:p"):
-            elements.extend(_paragraph(Paragraph(child, opened), numbers, document.id, place))
-        elif child.tag == qn("w:tbl"):
-            found = _table(DocxTable(child, opened), document.id, place)
-            elements.extend([found] if found else [])
+    for number, child in enumerate(opened.element.body, start=1):
+        elements.extend(body.block(child, Place(line=number)))
     title = clean(opened.core_properties.title or "")
     first = next((one.text for one in elements if one.kind == "heading"), "")
-    yield Page(elements=tuple(elements), title=title or first)
+    yield Page(elements=tuple(elements), title=title or first, warnings=tuple(body.warnings))
 
 
-def _paragraph(paragraph: Any, numbers: _Numbers, doc_id: str, place: Place) -> Iterator[Element]:
-    text = clean(paragraph.text)
-    if not text:
-        return
-    style = paragraph.style.name if paragraph.style is not None else ""
-    level = _level(style)
-    label = numbers.label(paragraph)
-    if label:
-        text = f"{label} {text}"
-    piece = Piece(start=0, end=len(text), place=place)
-    kind: Any = "heading" if level else "code" if "code" in style.lower() else "text"
-    yield Element(doc_id=doc_id, kind=kind, text=text, place=place, pieces=(piece,), level=level)
+class _Body:
+    """A walk over blocks; counts numbers and notes on its way, so every block is read once and in order."""
 
+    def __init__(self, part: Any, doc_id: str) -> None:
+        self.part, self.doc_id = part, doc_id
+        self.styles = Styles(part)
+        self.numbers = Numbers(part, self.styles)
+        self.notes = {kind: self._notes(kind) for kind in ("footnote", "endnote", "comment")}
+        self.counted = dict.fromkeys(self.notes, 0)
+        self.warnings: dict[str, None] = {}
 
-def _level(style: str) -> int:
-    if style.lower() in ("title", "标题"):
-        return 1
-    match = _heading.match(style)
-    return min(int(match.group(1)), 6) if match else 0
+    def _notes(self, kind: str) -> dict[str, Any]:
+        root = related(self.part, kind + "s")
+        return {one.get(W + "id", ""): one for one in root.iter(W + kind)} if root is not None else {}
 
+    def block(self, node: Any, place: Place) -> Iterator[Element]:
+        """Yield the elements of a paragraph, a table, or what holds some."""
+        if node.tag == P:
+            yield from self._paragraph(node, place)
+        elif node.tag == TABLE:
+            yield from self._table(node, place)
+        elif node.tag in WRAPPERS:
+            for child in node:
+                yield from self.block(child, place)
+        elif node.tag == W + "altChunk":
+            self.warnings["A document embedded in another format (altChunk) was not read."] = None
 
-def _table(found: Any, doc_id: str, place: Place) -> Element | None:
-    """Return a table; merged cells repeat their text in every row, so that a row can be read alone."""
-    rows = []
-    for row in found.rows:
-        cells: list[str] = []
-        before: Any = None
-        for cell in row.cells:
-            wide = before is not None and cell._tc is before  # one cell over several columns
-            cells.append("" if wide else _words(cell))
-            before = cell._tc
-        rows.append(cells)
-    return table(doc_id, rows, [Place(line=place.line, row=n) for n in range(1, len(rows) + 1)])
+    def _paragraph(self, node: Any, place: Place) -> Iterator[Element]:
+        said, text, properties = self._said(node)
+        level = self.styles.level(properties, text) if text else 0
+        code = not level and self.styles.is_code(properties)
+        kind = "formula" if said.formula else "code" if code else "text"
+        yield from line(self.doc_id, text, place, kind=kind, level=level)
+        yield from self._aside(said, place)
 
+    def _said(self, node: Any) -> tuple[Said, str, Any]:
+        """Return a paragraph's words, whole with its number and the marks of its notes."""
+        said, properties = gather(node, Said()), node.find(W + "pPr")
+        if said.changed:
+            self.warnings["Tracked changes: inserted text was read, deleted text was left out."] = None
+        for index, (kind, held) in enumerate(said.aside):
+            if kind in ("footnote", "endnote"):
+                number, position = held
+                self.counted[kind] += 1
+                mark = said.parts[position] = f"[{'e' * (kind == 'endnote')}{self.counted[kind]}]"
+                said.aside[index] = (kind, (number, mark))
+        text = clean(said.text)
+        label = self.numbers.label(properties) if text else ""
+        return said, f"{label} {text}".strip(), properties
 
-def _words(cell: Any) -> str:
-    texts = [paragraph.text for paragraph in cell.paragraphs]
-    texts += [_words(inner) for nested in cell.tables for row in nested.rows for inner in row.cells]
-    return " ".join(text for text in texts if text)
+    def _aside(self, said: Said, place: Place) -> Iterator[Element]:
+        """Yield what hangs on a paragraph behind it: boxes, pictures, drawings, notes, comments."""
+        for kind, held in said.aside:
+            if kind == "box":
+                for child in held:
+                    yield from self.block(child, place)
+            elif kind == "picture":
+                yield from line(self.doc_id, described(held), place, kind="image")
+            elif kind == "drawing":
+                yield from self._drawing(held, place)
+            elif kind == "comment":
+                note = self.notes[kind].get(held[0])
+                who = note.get(W + "author", "") if note is not None else ""
+                yield from self._note(note, f"Comment by {who or 'somebody'}:", place)
+            else:
+                number, mark = held
+                yield from self._note(self.notes[kind].get(number), mark, place)
 
-
-class _Numbers:
-    """Automatic numbers of paragraphs, counted as Word shows them: "2.1", "(a)", "第三条" (ECMA-376, 17.9)."""
-
-    def __init__(self, opened: Any) -> None:
-        self.levels: dict[str, dict[int, tuple[str, str, int]]] = {}
-        self.counts: dict[str, dict[int, int]] = {}
-        try:
-            root = opened.part.numbering_part.element
-        except (KeyError, NotImplementedError):
-            return
-        abstract = {one.get(qn("w:abstractNumId")): one for one in root.findall(qn("w:abstractNum"))}
-        for number in root.findall(qn("w:num")):
-            link = number.find(qn("w:abstractNumId"))
-            source = abstract.get(link.get(qn("w:val"))) if link is not None else None
-            if source is not None:
-                self.levels[number.get(qn("w:numId"))] = {
-                    int(level.get(qn("w:ilvl"))): self._read(level) for level in source.findall(qn("w:lvl"))
-                }
-
-    @staticmethod
-    def _read(level: Any) -> tuple[str, str, int]:
-        def value(name: str, default: str) -> str:
-            found = level.find(qn(name))
-            return str(found.get(qn("w:val"), default)) if found is not None else default
-
-        return value("w:numFmt", "decimal"), value("w:lvlText", ""), int(value("w:start", "1"))
-
-    def label(self, paragraph: Any) -> str:
-        """Return a paragraph's number or bullet, empty when it has none."""
-        reference = self._reference(paragraph)
-        if reference is None:
-            return ""
-        number, depth = reference
-        levels = self.levels.get(number, {})
-        if depth not in levels:
-            return ""
-        counts = self.counts.setdefault(number, {})
-        counts[depth] = counts.get(depth, levels[depth][2] - 1) + 1
-        for deeper in [one for one in counts if one > depth]:
-            del counts[deeper]
-        if levels[depth][0] == "bullet":
-            return "-"
-        return re.sub(
-            r"%(\d)", lambda match: self._shown(levels, counts, int(match.group(1)) - 1), levels[depth][1]
-        ).strip()
-
-    @staticmethod
-    def _shown(levels: dict[int, tuple[str, str, int]], counts: dict[int, int], depth: int) -> str:
-        form, _, first = levels.get(depth, ("decimal", "", 1))
-        return written(counts.get(depth, first), form)
-
-    @staticmethod
-    def _reference(paragraph: Any) -> tuple[str, int] | None:
-        """Return (list, depth) from the paragraph or the styles it is based on."""
-        holders = [paragraph._p.pPr]
-        style = paragraph.style
-        while style is not None:
-            holders.append(style.element.pPr)
-            style = style.base_style
-        for holder in holders:
-            found = holder.numPr if holder is not None else None
-            if found is not None and found.numId is not None:
-                return str(found.numId.val), int(found.ilvl.val) if found.ilvl is not None else 0
-        return None
-
-
-def written(number: int, form: str) -> str:
-    """Return a number as Word writes it in a format."""
-    if form in ("lowerLetter", "upperLetter"):
-        letter = chr(ord("a") + (number - 1) % 26)
-        return letter if form == "lowerLetter" else letter.upper()
-    if form in ("lowerRoman", "upperRoman"):
-        roman, rest = "", number
-        steps = ((10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i"))
-        for value, sign in steps:
-            while rest >= value:
-                roman, rest = roman + sign, rest - value
-        return roman if form == "lowerRoman" else roman.upper()
-    if form.startswith("chinese") or form in ("japaneseCounting", "ideographDigital"):
-        tens, ones = divmod(number, 10)
-        return (("" if tens == 1 else HAN[tens]) + "十" if tens else "") + (
-            HAN[ones] if ones or not tens else ""
+    def _note(self, note: Any, mark: str, place: Place) -> Iterator[Element]:
+        words = (
+            squeeze(" ".join(gather(one, Said()).text for one in note.iter(P))) if note is not None else ""
         )
-    return str(number)
+        if words:
+            yield from line(self.doc_id, f"{mark} {words}", place)
+
+    def _drawing(self, node: Any, place: Place) -> Iterator[Element]:
+        for kind, root in graphic(node, self.part):
+            if kind == "diagram":
+                yield from line(self.doc_id, diagram(root), place)
+                continue
+            title, rows = chart(root)
+            yield from line(self.doc_id, title, place)
+            found = table(self.doc_id, rows, [place] * len(rows), header=1)
+            yield from [found] if found else []
+
+    def _table(self, node: Any, place: Place) -> Iterator[Element]:
+        """Yield a table; merged cells repeat their text in every row, so that a row can be read alone."""
+        found = [row for row in _inside(node, ROW) if row.find(f"{W}trPr/{W}del") is None]
+        cells = [list(_inside(row, CELL)) for row in found]
+        if len(cells) == 1 and len(cells[0]) == 1:  # a frame round other blocks
+            for child in cells[0][0]:
+                yield from self.block(child, place)
+            return
+        header = 0
+        while header < len(found) and on(found[header].find(W + "trPr"), "tblHeader"):
+            header += 1
+        beside = Said()
+        rows: list[list[str]] = []
+        for row, held in zip(found, cells, strict=True):
+            rows.append(self._row(row, held, rows[-1] if rows else [], beside))
+        places = [Place(line=place.line, row=number) for number in range(1, len(rows) + 1)]
+        made = table(self.doc_id, rows, places, header=header or None)
+        yield from [made] if made else []
+        yield from self._aside(beside, place)
+
+    def _row(self, row: Any, cells: list[Any], above: list[str], beside: Said) -> list[str]:
+        texts = [""] * _count(row.find(W + "trPr"), "gridBefore", 0)
+        for cell in cells:
+            properties = cell.find(W + "tcPr")
+            merged = properties.find(W + "vMerge") if properties is not None else None
+            if merged is not None and merged.get(W + "val", "continue") == "continue":
+                text = above[len(texts)] if len(texts) < len(above) else ""
+            else:
+                text = self._cell(cell, beside)
+            texts += [text] + [""] * (_count(properties, "gridSpan", 1) - 1)
+        return texts
+
+    def _cell(self, cell: Any, beside: Said) -> str:
+        """Return a cell's words; a table inside it is read row by row."""
+        texts = []
+        for child in cell:
+            if child.tag == P:
+                said, text, _ = self._said(child)
+                beside.aside += said.aside
+                texts.append(text)
+            elif child.tag == TABLE:
+                rows = (
+                    [self._cell(one, beside) for one in _inside(row, CELL)] for row in _inside(child, ROW)
+                )
+                texts.append("; ".join(", ".join(filter(None, row)) for row in rows))
+            elif child.tag in WRAPPERS:
+                texts.append(self._cell(child, beside))
+        return " ".join(text for text in texts if text)
+
+
+def _inside(node: Any, tag: str) -> Iterator[Any]:
+    """Yield the rows of a table or the cells of a row, through what may wrap them."""
+    for child in node:
+        if child.tag == tag:
+            yield child
+        elif child.tag in WRAPPERS:
+            yield from _inside(child, tag)
+
+
+def _count(properties: Any, name: str, default: int) -> int:
+    found = value(properties, name)
+    return min(int(found), SPAN) if found.isdigit() else default

@@ -6,11 +6,12 @@ It knows how a worker dies (memory, CPU, wall clock, crash) and turns each into 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,13 @@ from lyceum.core.text import language
 from lyceum.core.types import Document, Element
 from lyceum.ingest.media import detect
 from lyceum.ingest.ocr import CHOICES, SCAN, state
+from lyceum.ingest.report import report
 
 RECYCLE = 50  # documents after which a worker is replaced, for what parsers leak
 LINE = 256 << 20
 PATIENCE = 20  # times `wall_seconds` for a whole document, however steadily its pages come
-FRUGAL = {
-    "MALLOC_ARENA_MAX": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_THREAD_LIMIT": "1",
-}  # address space counts
+# A worker's memory is counted by addresses, of which arenas and threads take many.
+FRUGAL = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_THREAD_LIMIT": "1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,7 @@ class Parsed:
     pages: int
     elements: tuple[Element, ...]
     warnings: tuple[str, ...] = ()
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 class Isolated:
@@ -71,21 +71,25 @@ class Isolated:
         warnings = tuple(warning for page in pages for warning in page["warnings"])
         if not any(character.isalnum() for character in words):
             scan = next((warning for warning in warnings if SCAN in warning), "")
-            hint = (
-                f"It looks like a scan. {scan.partition(SCAN)[2].strip()}"
-                if scan
-                else "Check that it holds text."
-            )
+            missing = scan.partition(SCAN)[2].strip()
+            hint = f"It looks like a scan. {missing}" if scan else "Check that it holds text."
             raise ParseError(f"{name} holds no text.", hint=hint, code="empty")
         title = next((page["title"] for page in pages if page["title"]), "")
         return Parsed(
             media=media, title=title[:300], language=language(words), pages=len(pages), elements=elements,
-            warnings=warnings,
+            warnings=warnings, report=report(pages),
         )  # fmt: skip
 
     def options(self) -> str:
         """Return what the elements of a scan depend on besides its bytes."""
         return state(self.ocr)
+
+    async def draw(self, path: Path, name: str, media: str, wanted: dict[str, Any]) -> bytes:
+        """Return a page as PNG; see `drawing.draw` for what may be wanted of it."""
+        document = Document(id="", source=name, version="", meta={"picture": wanted})
+        async with self._turn:
+            (drawn,) = await self._ask(path, name, media, document)
+        return base64.b64decode(drawn["png"])
 
     async def close(self) -> None:
         """End the worker."""

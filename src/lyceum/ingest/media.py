@@ -12,6 +12,11 @@ PARSERS = {
     "pdf": "lyceum.ingest.pdf:parse",
     "docx": "lyceum.ingest.docx:parse",
     "xlsx": "lyceum.ingest.xlsx:parse",
+    "pptx": "lyceum.ingest.pptx:parse",
+    "odt": "lyceum.ingest.odf:parse",
+    "ods": "lyceum.ingest.odf:parse",
+    "odp": "lyceum.ingest.odf:parse",
+    "rtf": "lyceum.ingest.rtf:parse",
     "csv": "lyceum.ingest.delimited:parse",
     "html": "lyceum.ingest.html:parse",
     "md": "lyceum.ingest.markdown:parse",
@@ -19,12 +24,13 @@ PARSERS = {
     "code": "lyceum.ingest.plain:parse",
     **dict.fromkeys(("png", "jpeg", "tiff", "gif", "bmp", "webp"), "lyceum.ingest.picture:parse"),
 }
-OFFICE = {"word/": "docx", "xl/": "xlsx"}
+OFFICE = {"word/": "docx", "xl/": "xlsx", "ppt/": "pptx"}
+OPEN = {b"text": "odt", b"spreadsheet": "ods", b"presentation": "odp"}
 CODE = frozenset(
     "py js ts tsx jsx java c h cc cpp hpp cs go rs rb php sh bash sql r scala kt swift lua pl yaml yml toml ini "
     "json xml css".split()
 )
-BINARY_NAMES = frozenset("pdf docx xlsx".split())
+BINARY_NAMES = frozenset("pdf docx docm xlsx xlsm pptx pptm odt ods odp rtf".split())
 
 # Magic bytes of pictures, whose words are recognised.
 PICTURES = (
@@ -38,7 +44,6 @@ PICTURES = (
 
 # Magic bytes of what cannot be read, with what it is and what to do.
 STRANGERS: tuple[tuple[bytes, str, str], ...] = (
-    (b"{\\rtf", "an RTF document", "Save it as DOCX."),
     (b"\x1f\x8b", "a gzip archive", "Unpack it and add the files."),
     (b"Rar!", "a RAR archive", "Unpack it and add the files."),
     (b"7z\xbc\xaf", "a 7z archive", "Unpack it and add the files."),
@@ -47,6 +52,10 @@ STRANGERS: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3", "a database", "Export its tables as CSV."),
 )
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_opendocument = re.compile(
+    rb"PK\x03\x04.{26}mimetype.{0,40}?application/vnd\.oasis\.opendocument\.(text|spreadsheet|presentation)",
+    re.S,
+)
 _page = re.compile(rb"<(?:!doctype\s+html|html)\b", re.I)
 _markup = re.compile(rb"<(?:!doctype\s+html|html|head|body|div|p|table|h[1-6]|article|section|span)\b", re.I)
 
@@ -64,6 +73,8 @@ def detect(data: bytes, name: str) -> str:
         return known
     if data.startswith(b"PK\x03\x04"):
         return _zip(data, name)
+    if data.startswith(b"{\\rtf"):
+        return "rtf"
     if data.startswith(OLE):
         raise _ole(data, name)
     for magic, what, hint in STRANGERS:
@@ -112,8 +123,8 @@ def _zip(data: bytes, name: str) -> str:
     for folder, media in OFFICE.items():
         if any(member.startswith(folder) for member in members):
             return media
-    if any(member.startswith("ppt/") for member in members):
-        raise ParseError(f"{name} is a PowerPoint file.", hint="Save it as PDF.", code="unsupported")
+    if kind := _opendocument.match(data):  # its type is the first member, stored as it is
+        return OPEN[kind.group(1)]
     what = "an e-book" if "META-INF/container.xml" in members else "a ZIP archive"
     raise ParseError(
         f"{name} is {what}.", hint="Unpack or convert it, and add the files.", code="unsupported"
@@ -128,7 +139,7 @@ def _ole(data: bytes, name: str) -> ParseError:
     kinds = {"WordDocument": "DOC", "Workbook": "XLS", "PowerPoint Document": "PPT"}
     found = next((kind for stream, kind in kinds.items() if stream.encode("utf-16-le") in data), "")
     if found:
-        newer = {"DOC": "DOCX", "XLS": "XLSX", "PPT": "PDF"}[found]
+        newer = {"DOC": "DOCX", "XLS": "XLSX", "PPT": "PPTX"}[found]
         return ParseError(f"{name} is an old {found} file.", hint=f"Save it as {newer}.", code="unsupported")
     return ParseError(f"{name} is an OLE container.", hint="Save it in a current format.", code="unsupported")
 

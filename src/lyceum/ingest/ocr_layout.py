@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 from lyceum.core.text import CJK
 from lyceum.core.types import Box, Element, Place
-from lyceum.ingest.pdf_layout import Line, compose, style
+from lyceum.ingest.pdf_blocks import compose
+from lyceum.ingest.pdf_headings import style
+from lyceum.ingest.pdf_layout import Line
 from lyceum.ingest.tables import table
 
 SIZES = 1.25  # heights within this factor are one size: a recognised box is a tenth too high or too low

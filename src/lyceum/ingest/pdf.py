@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from lyceum.core.errors import ParseError
 from lyceum.core.types import Box, Document, Element, Page, Place
 from lyceum.ingest import ocr
-from lyceum.ingest.pdf_layout import Line, Style, compose, masked, read_lines, style
+from lyceum.ingest.pdf_blocks import compose, ordered
+from lyceum.ingest.pdf_file import opened
+from lyceum.ingest.pdf_headings import Style, Title, outline, style, without_running
+from lyceum.ingest.pdf_layout import Line, read_lines
 from lyceum.ingest.tables import table
 
 SAMPLE = 40  # pages from which the document's style is learnt
@@ -23,75 +25,57 @@ DOTS = "...."
 
 
 def parse(data: bytes, document: Document) -> Iterator[Page]:
-    """Yield one page at a time; the first carries the document's title."""
-    pdf = _open(data)
+    """Yield one page at a time; the first carries the document's title and what had to be done to open it."""
+    pdf, readable, warnings = opened(data, document.meta.get("passwords", ()))
     try:
         count = len(pdf)
         step = max(1, count // SAMPLE)
-        learnt = [_lines(pdf, index) for index in range(0, count, step)]
-        look = style(learnt)
-        rulings = _Rulings(data)
+        learnt = {index: _lines(pdf, index) for index in range(0, count, step)}
+        titles = outline(pdf)
+        look = style(list(learnt.values()), [titles.get(index, ()) for index in learnt])
+        rulings = _Rulings(readable)
         title = (pdf.get_metadata_value("Title") or "").strip()
         for index in range(count):
-            lines = learnt[index // step] if index % step == 0 else _lines(pdf, index)
-            yield _page(pdf, index, lines, look, rulings, document, title if index == 0 else "")
+            with closing(pdf[index]) as page:
+                lines = learnt.pop(index, None) or read_lines(page)
+                made = ocr.recognise(page, index + 1, "".join(line.text for line in lines), document)
+                if not made.elements:
+                    found = _elements(page, index, lines, look, titles.get(index, ()), rulings, document.id)
+                    made = replace(made, elements=found)
+            if index == 0:
+                first = (one.text for one in made.elements if one.kind == "heading" and one.level == 1)
+                made = replace(made, title=title or next(first, ""), warnings=warnings + made.warnings)
+            yield made
     finally:
         pdf.close()
 
 
-def _open(data: bytes) -> Any:
-    try:
-        return pdfium.PdfDocument(data)
-    except pdfium.PdfiumError as problem:
-        if "password" in str(problem).lower():
-            raise ParseError(
-                "The PDF is protected by a password.",
-                hint="Save a copy without the password.",
-                code="password",
-            ) from problem
-        raise ParseError(
-            "The PDF is damaged and cannot be opened.", hint="Print it to a new PDF, or get another copy."
-        ) from problem
-
-
 def _lines(pdf: Any, index: int) -> list[Line]:
-    page = pdf[index]
-    try:
+    with closing(pdf[index]) as page:
         return read_lines(page)
-    finally:
-        page.close()
 
 
-def _page(
-    pdf: Any,
+def _elements(
+    page: Any,
     index: int,
     lines: Sequence[Line],
     look: Style,
+    titles: Sequence[Title],
     rulings: _Rulings,
-    document: Document,
-    title: str,
-) -> Page:
-    number, doc_id = index + 1, document.id
-    kept = [line for line in lines if masked(line) not in look.repeated]
-    page = pdf[index]
-    try:
-        scan = ocr.recognise(page, number, "".join(line.text for line in lines), document)
-        tables = rulings.tables(page, index, doc_id) if kept and not scan.elements else []
-    finally:
-        page.close()
-    elements = list(scan.elements)
-    if elements:
-        kept = []
+    doc_id: str,
+) -> tuple[Element, ...]:
+    number = index + 1
+    kept = ordered(without_running(lines, look))
+    tables = rulings.tables(page, index, doc_id) if kept else []
+    elements: list[Element] = []
     start = 0
     for found in sorted(tables, key=lambda one: _first_inside(kept, one)):
         at = max(start, _first_inside(kept, found))
-        elements += compose(_outside(kept[start:at], tables), look, doc_id, number)
+        elements += compose(_outside(kept[start:at], tables), look, doc_id, number, titles)
         elements.append(found)
         start = at
-    elements += compose(_outside(kept[start:], tables), look, doc_id, number)
-    if index == 0 and not title:
-        title = next((one.text for one in elements if one.kind == "heading" and one.level == 1), "")
-    return replace(scan, elements=tuple(elements), title=title)
+    elements += compose(_outside(kept[start:], tables), look, doc_id, number, titles)
+    return tuple(elements)
 
 
 def _inside(line: Line, box: Box | None) -> bool:

@@ -1,84 +1,165 @@
-"""One PDF page to lines with size, weight and box, and lines to headings and paragraphs in reading order.
+"""One PDF page to lines with size, weight, direction and box, in the order of the content stream.
 
-Keeps the order of the content stream, which is right where geometry does not contradict it (measured: sorting
-by position breaks two-column pages). Boxes: points from the page's top-left corner, crop and rotation applied.
+Boxes: points from the page's top-left corner, crop and rotation applied. It knows no headings and no paragraphs.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Any
 
 import pypdfium2.raw as pdfium
 
 from lyceum.core.text import CJK, clean
-from lyceum.core.types import Box, Element, Piece, Place
+from lyceum.core.types import Box
 
-HEADING = 1.12  # a line this much larger than the body is a heading
-LONGEST_HEADING = 160
-MARGIN = 36  # points from the outermost lines in which headers and footers stand
-_ends = re.compile(r"[.!?。！？；;,，:：]$")
-_stops = re.compile(r"[.!。！；;]$")  # a large line may end in a comma or colon: its heading goes on below
 _bullet = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\(?\d{1,2}[.)、]\s?|[（(][一二三四五六七八九十\d]+[)）])")
 _cjk_end, _cjk_start = re.compile(f"[{CJK}，。、；：]$"), re.compile(f"^[{CJK}]")
 _soft = "\u0002\ufffe\u00ad"
-_digits = re.compile(r"\d+")
+_plain = {0xA0: " ", **dict.fromkeys(map(ord, _soft))}
 _bold_name = re.compile(rb"bold|black|heavy|demi", re.I)
 _plain_name = re.compile(rb"light|regular|roman|book|thin", re.I)
+Rect = tuple[float, float, float, float]
 _runs = re.compile(r"[^\r\n]+")
-_words = re.compile(r"[^\s\u00a0]+")
+_words = re.compile(rf"[^\s\u00a0{_soft}]+")  # pdfium goes on with the next line behind a soft hyphen
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words on one baseline: `size` in points; `soft` when the line ends in a hyphen that is not part of the word."""
+    """Words on one baseline: `size` in points; `soft` when the line ends in a hyphen that is not part of the word.
+
+    `turn` is the text's direction on the shown page in degrees against the clock: 0, 90 (upwards), 180, 270.
+    """
 
     text: str
     box: Box
     size: float
     bold: bool
     soft: bool = False
+    turn: int = 0
+
+    @property
+    def frame(self) -> Box:
+        """The box as it would be if the page were turned until the text is upright: for comparing, not showing."""
+        return turned(self.box, self.turn) if self.turn else self.box
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """What a document's usual text looks like, and the masked lines that repeat as headers and footers."""
-
-    body: float
-    sizes: tuple[float, ...]
-    repeated: frozenset[tuple[str, int]]
-
-
-def to_box(page: Any, rect: tuple[float, float, float, float]) -> Box:
-    """Turn pdfium's (left, bottom, right, top) in user space into a box from the shown page's top-left."""
-    left, bottom, right, top = rect
-    crop_left, crop_bottom, crop_right, crop_top = page.get_cropbox()
+def turned(box: Box, turn: int) -> Box:
+    """Turn a box with its text, about the page's corner."""
+    left, top, right, bottom = box
     return {
-        0: (left - crop_left, crop_top - top, right - crop_left, crop_top - bottom),
-        90: (bottom - crop_bottom, left - crop_left, top - crop_bottom, right - crop_left),
-        180: (crop_right - right, bottom - crop_bottom, crop_right - left, top - crop_bottom),
-        270: (crop_top - top, crop_right - right, crop_top - bottom, crop_right - left),
-    }[page.get_rotation()]
+        0: box,
+        90: (-bottom, left, -top, right),
+        180: (-right, -bottom, -left, -top),
+        270: (top, -right, bottom, -left),
+    }[turn]
+
+
+def to_box(page: Any, rect: Rect) -> Box:
+    """Turn pdfium's (left, bottom, right, top) in user space into a box from the shown page's top-left."""
+    return placer(page)(rect)
+
+
+def placer(page: Any) -> Callable[[Rect], Box]:
+    """Return what turns pdfium's (left, bottom, right, top) into a box from the shown page's top-left."""
+    left, bottom, right, top = page.get_bbox()
+    ways: dict[int, Callable[[Rect], Box]] = {
+        0: lambda rect: (rect[0] - left, top - rect[3], rect[2] - left, top - rect[1]),
+        90: lambda rect: (rect[1] - bottom, rect[0] - left, rect[3] - bottom, rect[2] - left),
+        180: lambda rect: (right - rect[2], rect[1] - bottom, right - rect[0], rect[3] - bottom),
+        270: lambda rect: (top - rect[3], right - rect[2], top - rect[1], right - rect[0]),
+    }
+    return ways[page.get_rotation()]
 
 
 def read_lines(page: Any) -> list[Line]:
     """Return the page's lines in the order of the content stream."""
     text_page = page.get_textpage()
     try:
-        characters = _characters(text_page)
-        found: list[Line] = []
-        for run in _runs.finditer(characters):
-            for start, end in _columns(text_page, characters, run.start(), run.end()):
-                line = _line(page, text_page, characters, start, end)
-                if line is not None:
-                    _append(found, line)
-        return found
+        return _Reading(page, text_page).lines()
     finally:
         text_page.close()
+
+
+class _Reading:
+    """A page while it is being read."""
+
+    def __init__(self, page: Any, text_page: Any) -> None:
+        self.text_page = text_page
+        self.place, self.rotation = placer(page), page.get_rotation()
+        self.characters = _characters(text_page)
+
+    def lines(self) -> list[Line]:
+        found: list[Line] = []
+        for run in _runs.finditer(self.characters):
+            first = _words.search(self.characters, run.start(), run.end())
+            turn = self._turn(first.start()) if first else 0
+            for start, end in self._columns(run.start(), run.end(), turn):
+                line = self._line(start, end, turn)
+                if line is not None:
+                    _append(found, line)
+        return [
+            line
+            for turn, some in groupby(found, lambda one: one.turn)
+            for line in _forwards(turn, list(some))
+        ]
+
+    def _turn(self, index: int) -> int:
+        """Return the direction of the text at a character, to the nearest right angle."""
+        angle = math.degrees(pdfium.FPDFText_GetCharAngle(self.text_page.raw, index))
+        quarters: int = round((360 - angle - self.rotation) / 90)
+        return quarters % 4 * 90
+
+    def _frame(self, index: int, turn: int) -> Box:
+        """Return a character's box by its font's height, which every glyph has, as if its text were upright."""
+        rect = pdfium.FS_RECTF()
+        pdfium.FPDFText_GetLooseCharBox(self.text_page.raw, index, rect)
+        box = self.place((rect.left, rect.bottom, rect.right, rect.top))
+        return turned(box, turn) if turn else box
+
+    def _columns(self, start: int, end: int, turn: int) -> list[tuple[int, int]]:
+        """Cut a run where a gap between words is too wide for a space, or where it goes on at another height."""
+        ranges: list[tuple[int, int]] = []
+        edge = low = high = 0.0
+        for word in _words.finditer(self.characters, start, end):
+            left, top, _, bottom = self._frame(word.start(), turn)
+            height = max(bottom - top, 1.0)
+            level = min(bottom, low) - max(top, high) > 0.3 * min(height, low - high)
+            if ranges and level and -height < left - edge < 2.0 * height:
+                ranges[-1] = (ranges[-1][0], word.end())
+            else:
+                ranges.append((word.start(), word.end()))
+            _, high, edge, low = self._frame(word.end() - 1, turn)
+        return ranges
+
+    def _line(self, start: int, end: int, turn: int) -> Line | None:
+        raw = self.characters[start:end]
+        text = clean(raw.translate(_plain))
+        if not text:
+            return None
+        ends = [self._frame(index, turn) for index in (start, (start + end) // 2, end - 1)]
+        frame = (
+            min(e[0] for e in ends), min(e[1] for e in ends if e[3] > e[1] or e is ends[0]),
+            max(e[2] for e in ends), max(e[3] for e in ends),
+        )  # fmt: skip
+        middle = (start + end) // 2
+        marks = (start, middle if self.characters[middle].strip() else start, end - 1)
+        size = sorted(_size(self.text_page, index) for index in marks)[1]
+        bold = all(_bold(self.text_page, index) for index in marks)
+        box = turned(frame, (360 - turn) % 360) if turn else frame
+        soft = self.characters[end : end + 1] in tuple(_soft)
+        return Line(text, box, size or round(frame[3] - frame[1], 1), bold, soft, turn)
+
+
+def _forwards(turn: int, lines: list[Line]) -> list[Line]:
+    """Return turned lines from top to bottom: pdfium gives those that run downwards last line first."""
+    upwards = sum(two.frame[3] <= one.frame[1] for one, two in pairwise(lines))
+    return lines[::-1] if turn and upwards > len(lines) / 2 else lines
 
 
 def _characters(text_page: Any) -> str:
@@ -91,176 +172,63 @@ def _characters(text_page: Any) -> str:
     return text
 
 
-def _loose(text_page: Any, index: int) -> tuple[float, float, float, float]:
-    """Return a character's (left, bottom, right, top) by its font's height, which every glyph has."""
-    rect = pdfium.FS_RECTF()
-    pdfium.FPDFText_GetLooseCharBox(text_page.raw, index, rect)
-    return rect.left, rect.bottom, rect.right, rect.top
-
-
-def _columns(text_page: Any, characters: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Cut a run of one baseline where a gap between words is too wide for a space."""
-    ranges: list[tuple[int, int]] = []
-    edge = None
-    for word in _words.finditer(characters, start, end):
-        left, bottom, _, top = _loose(text_page, word.start())
-        height = max(top - bottom, 1.0)
-        if edge is not None and -height < left - edge < 2.0 * height:
-            ranges[-1] = (ranges[-1][0], word.end())
-        else:
-            ranges.append((word.start(), word.end()))
-        edge = _loose(text_page, word.end() - 1)[2]
-    return ranges
-
-
-def _line(page: Any, text_page: Any, characters: str, start: int, end: int) -> Line | None:
-    raw = characters[start:end]
-    text = clean("".join(" " if c == "\u00a0" else "" if c in _soft else c for c in raw))
-    if not text:
-        return None
-    ends = [_loose(text_page, index) for index in (start, (start + end) // 2, end - 1)]
-    rect = (
-        min(e[0] for e in ends), min(e[1] for e in ends if e[3] > e[1] or e is ends[0]),
-        max(e[2] for e in ends), max(e[3] for e in ends),
-    )  # fmt: skip
-    size, bold = _font(text_page, (start + end) // 2 if raw[(end - start) // 2].strip() else start)
-    return Line(
-        text, to_box(page, rect), size or round(rect[3] - rect[1], 1), bold, raw.endswith(tuple(_soft))
-    )
-
-
-def _font(text_page: Any, index: int) -> tuple[float, bool]:
-    """Return a character's size in points on the page and whether its font is bold."""
+def _size(text_page: Any, index: int) -> float:
+    """Return a character's size in points on the page."""
     matrix = pdfium.FS_MATRIX()
     scale = 1.0
     if pdfium.FPDFText_GetMatrix(text_page.raw, index, matrix):
         scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
-    size = pdfium.FPDFText_GetFontSize(text_page.raw, index) * scale
+    size: float = pdfium.FPDFText_GetFontSize(text_page.raw, index)
+    return round(size * scale, 1)
+
+
+def _bold(text_page: Any, index: int) -> bool:
+    """Say whether a character's font is bold."""
     name = ctypes.create_string_buffer(128)
     pdfium.FPDFText_GetFontInfo(text_page.raw, index, name, 128, ctypes.c_int())
     # A font that is not embedded reports the weight of its substitute: its name is more to be trusted.
     heavy = pdfium.FPDFText_GetFontWeight(text_page.raw, index) >= 600 and not _plain_name.search(name.value)
-    return round(size, 1), heavy or _bold_name.search(name.value) is not None
+    return heavy or _bold_name.search(name.value) is not None
 
 
 def _append(found: list[Line], run: Line) -> None:
     """Join a run to the line before when they stand on one baseline without a wide gap."""
-    if found:
+    if found and found[-1].turn == run.turn:
         last = found[-1]
-        height = max(last.box[3] - last.box[1], run.box[3] - run.box[1], 1.0)
-        gap = run.box[0] - last.box[2]
-        if abs(last.box[3] - run.box[3]) < 0.35 * height and -height < gap < 2.5 * max(run.size, 6):
-            space = "" if gap < 0.15 * run.size or _no_space(last.text, run.text) else " "
-            box = (
-                min(last.box[0], run.box[0]), min(last.box[1], run.box[1]),
-                max(last.box[2], run.box[2]), max(last.box[3], run.box[3]),
-            )  # fmt: skip
+        one, two = last.frame, run.frame
+        height = max(one[3] - one[1], two[3] - two[1], 1.0)
+        gap = two[0] - one[2]
+        if abs(one[3] - two[3]) < 0.35 * height and -height < gap < 2.5 * max(run.size, 6):
+            space = "" if gap < 0.15 * run.size or no_space(last.text, run.text) else " "
             larger = last if len(last.text) >= len(run.text) else run
-            text = last.text + space + run.text
-            found[-1] = Line(text, box, larger.size, last.bold and run.bold, run.soft)
+            text, bold = last.text + space + run.text, last.bold and run.bold
+            found[-1] = Line(text, around([last.box, run.box]), larger.size, bold, run.soft, run.turn)
             return
     found.append(run)
 
 
-def _no_space(before: str, after: str) -> bool:
-    return bool(_cjk_end.search(before) and _cjk_start.match(after))
+def around(boxes: Sequence[Box]) -> Box:
+    """Return the smallest box that holds all of them."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def masked(line: Line) -> tuple[str, int]:
-    """Return a line with digits masked and its height on the page, by which running headers are known."""
-    return _digits.sub("#", line.text), round(line.box[1] / 4)
+def no_space(before: str, after: str) -> bool:
+    """Say whether two texts are joined without a blank, as Chinese is."""
+    return bool(_cjk_end.search(before[-1:]) and _cjk_start.match(after))
 
 
-def style(pages: Sequence[Sequence[Line]]) -> Style:
-    """Learn body size, heading sizes and running lines from some pages."""
-    weight: Counter[float] = Counter()
-    seen: Counter[tuple[str, int]] = Counter()
-    for lines in pages:
-        for line in lines:
-            weight[line.size] += len(line.text)
-    edges = [line.box for lines in pages for line in lines]
-    top, bottom = min((box[1] for box in edges), default=0), max((box[3] for box in edges), default=0)
-    for lines in pages:
-        outer = [line for line in lines if line.box[3] < top + MARGIN or line.box[1] > bottom - MARGIN]
-        seen.update({masked(line) for line in outer})
-    body = weight.most_common(1)[0][0] if weight else 10.0
-    sizes = sorted({round(size * 2) / 2 for size in weight if size >= HEADING * body}, reverse=True)
-    enough = max(2, 0.3 * len(pages))
-    repeated = frozenset(key for key, count in seen.items() if count >= enough)
-    return Style(body, tuple(sizes), repeated)
+def continues(last: Line, line: Line, *, heading: bool = False) -> bool:
+    """Say whether a line goes on with the block of the one before: below it, near, in the same column.
 
-
-def heading_level(line: Line, look: Style) -> int:
-    """Return 1 for the largest size and so on, 0 for a line that is no heading."""
-    if (
-        len(line.text) > LONGEST_HEADING
-        or _stops.search(line.text)
-        or not re.search(rf"[A-Za-z{CJK}]", line.text)
-    ):
-        return 0
-    if line.size >= HEADING * look.body:
-        rounded = round(line.size * 2) / 2
-        nearest = min(range(len(look.sizes)), key=lambda i: abs(look.sizes[i] - rounded), default=0)
-        return min(nearest + 1, 6)
-    own_line = line.bold and len(line.text) < 90 and not _ends.search(line.text)
-    return min(len(look.sizes) + 1, 6) if own_line and line.size > 0.95 * look.body else 0
-
-
-def compose(lines: Sequence[Line], look: Style, doc_id: str, page: int) -> list[Element]:
-    """Return headings and paragraphs; neighbouring lines of one block are joined as they would be read."""
-    elements: list[Element] = []
-    block: list[Line] = []
-    level = 0
-
-    def flush() -> None:
-        if block:
-            elements.append(_element(block, doc_id, page, level))
-            block.clear()
-
-    for line in lines:
-        own = heading_level(line, look)
-        if block and (own != level or not _continues(block[-1], line, heading=bool(own))):
-            flush()
-        level = own
-        block.append(line)
-    flush()
-    return elements
-
-
-def _continues(last: Line, line: Line, *, heading: bool) -> bool:
-    """Say whether a line goes on with the block of the one before: below it, near, in the same column."""
-    height = max(last.box[3] - last.box[1], 1.0)
-    gap = line.box[1] - last.box[3]
-    overlap = min(last.box[2], line.box[2]) - max(last.box[0], line.box[0])
-    near = -0.5 * height <= gap < (0.9 if heading else 0.75) * max(height, line.size)
-    same = abs(last.size - line.size) <= 0.1 * last.size
-    return near and same and overlap > 0 and not _bullet.match(line.text)
-
-
-def _element(block: Sequence[Line], doc_id: str, page: int, level: int) -> Element:
-    text = ""
-    pieces: list[Piece] = []
-    for line in block:
-        if text and block[len(pieces) - 1].soft:
-            pass
-        elif text and re.search(r"[A-Za-z]-$", text) and re.match("[a-z]", line.text):
-            text = text[:-1]
-            last = pieces[-1]
-            pieces[-1] = Piece(start=last.start, end=len(text), place=last.place)
-        elif text and not _no_space(text, line.text):
-            text += " "
-        pieces.append(
-            Piece(start=len(text), end=len(text) + len(line.text), place=Place(page=page, box=line.box))
-        )
-        text += line.text
-    boxes = [line.box for line in block]
-    whole = (
-        min(b[0] for b in boxes),
-        min(b[1] for b in boxes),
-        max(b[2] for b in boxes),
-        max(b[3] for b in boxes),
-    )
-    return Element(
-        doc_id=doc_id, kind="heading" if level else "text", text=text, place=Place(page=page, box=whole),
-        pieces=tuple(pieces), level=level,
-    )  # fmt: skip
+    A word that a soft hyphen has cut goes on at the top of the next column, too.
+    """
+    if last.turn != line.turn or abs(last.size - line.size) > 0.1 * last.size or _bullet.match(line.text):
+        return False
+    one, two = last.frame, line.frame
+    height = max(one[3] - one[1], 1.0)
+    gap = two[1] - one[3]
+    if last.soft and two[0] > one[2] and gap < 0:
+        return True
+    overlap = min(one[2], two[2]) - max(one[0], two[0])
+    return overlap > 0 and -0.5 * height <= gap < (0.9 if heading else 0.75) * max(height, line.size)

@@ -22,12 +22,8 @@ from lyceum.core.types import EVERYONE, Chunk, Document, Element
 from lyceum.ingest.editions import edition
 
 BATCH_CHUNKS, BATCH_DOCUMENTS = 512, 64
-PARSERS = "1"  # raised whenever a parser gives other elements: then the same bytes are read again
-SCANS = (
-    "pdf",
-    "tif",
-    "tiff",
-)  # read again when OCR is installed or chosen: some pages may have been left out
+PARSERS = "2"  # raised whenever a parser gives other elements: then the same bytes are read again
+SCANS = ("pdf", "tif", "tiff")  # read again when OCR is installed or chosen: pages may have been left out
 
 
 class Reader(Protocol):
@@ -47,15 +43,23 @@ class Library(Protocol):
 
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]: ...
 
+    async def keep_file(self, path: Path, sha256: str) -> None: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One file and the source name under which it will be cited; no readers keeps those it has."""
+    """One file and the source name under which it will be cited; no readers keeps those it has.
+
+    `keep` has the library hold a copy of the file: an upload has no other place where it could be seen again.
+    `passwords` are tried on a locked file; they are kept nowhere.
+    """
 
     path: Path
     source: str
     name: str
     readers: frozenset[str] | None = None
+    keep: bool = False
+    passwords: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +83,12 @@ Progress = Callable[[Outcome], None]
 
 
 class Ingest:
-    """Reads with `reader`, cuts with `splitter`, writes to `library`."""
+    """Reads with `reader`, cuts with `splitter`, writes to `library`; `heard` is told of every outcome."""
 
-    def __init__(self, library: Library, reader: Reader, splitter: Splitter) -> None:
-        self.library, self.reader, self.splitter = library, reader, splitter
+    def __init__(
+        self, library: Library, reader: Reader, splitter: Splitter, heard: Progress = lambda outcome: None
+    ) -> None:
+        self.library, self.reader, self.splitter, self.heard = library, reader, splitter, heard
 
     async def __call__(self, jobs: Sequence[Job], progress: Progress = lambda outcome: None) -> list[Outcome]:
         """Ingest in order; `progress` hears of each document when it has been confirmed."""
@@ -104,6 +110,7 @@ class Ingest:
                     await self.library.put([staged for staged, _ in batch if staged is not None])
                 for _, outcome in batch:
                     outcomes.append(outcome)
+                    self.heard(outcome)
                     progress(outcome)
             await parsing
         finally:
@@ -132,7 +139,7 @@ class Ingest:
         self, job: Job, doc_id: str, known: dict[str, tuple[str, frozenset[str]]]
     ) -> tuple[Staged | None, Outcome]:
         started = time.perf_counter()
-        version = await asyncio.to_thread(self._version, job)
+        sha256, version = await asyncio.to_thread(self._version, job)
         old_version, old_readers = known.get(doc_id, ("", frozenset({EVERYONE})))
         readers = old_readers if job.readers is None else job.readers
         if version == old_version:
@@ -141,9 +148,13 @@ class Ingest:
                 await self.library.set_readers(doc_id, readers)
                 status = "readers"
             return None, Outcome(source=job.source, status=status, document_id=doc_id)
-        blank = Document(id=doc_id, source=job.source, version=version, readers=readers)
+        options = {"passwords": job.passwords} if job.passwords else {}
+        blank = Document(id=doc_id, source=job.source, version=version, readers=readers, meta=options)
         parsed = await self.reader(job.path, job.name, blank)
-        meta = {"pages": parsed.pages, **edition(job.name, parsed.elements)}
+        meta = {
+            "pages": parsed.pages, **edition(job.name, parsed.elements), "sha256": sha256,
+            **({"kept": True} if job.keep else {}), "report": parsed.report,
+        }  # fmt: skip
         document = Document(
             id=doc_id, source=job.source, version=version, readers=readers, media=parsed.media,
             title=parsed.title or Path(job.name).stem, language=parsed.language, meta=meta,
@@ -151,6 +162,8 @@ class Ingest:
         with span("ingest.split") as facts:
             chunks = await asyncio.to_thread(self.splitter, document, parsed.elements)
             facts["chunks"] = len(chunks)
+        if job.keep:
+            await self.library.keep_file(job.path, sha256)
         outcome = Outcome(
             source=job.source, status="updated" if old_version else "added", document_id=doc_id,
             pages=parsed.pages, chunks=len(chunks), warnings=tuple(parsed.warnings),
@@ -158,19 +171,20 @@ class Ingest:
         )  # fmt: skip
         return (document, parsed.elements, chunks), outcome
 
-    def _version(self, job: Job) -> str:
+    def _version(self, job: Job) -> tuple[str, str]:
+        """Return the SHA-256 of the file, and the version that its bytes and their reading make."""
         try:
             with job.path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").digest()
+                content = hashlib.file_digest(file, "sha256")
         except OSError as problem:
             raise ParseError(
                 f"{job.name} cannot be read: {problem.strerror}.",
                 hint="Check that it exists and its permissions.",
                 code="unreadable",
             ) from problem
-        suffix = job.name.rsplit(".", 1)[-1].lower()
-        ocr = self.reader.options() if suffix in SCANS else ""
-        return digest(content, PARSERS, suffix, self.splitter.name, ocr)
+        ending = job.name.rsplit(".", 1)[-1].lower()
+        ocr = self.reader.options() if ending in SCANS else ""
+        return content.hexdigest(), digest(content.digest(), PARSERS, ending, self.splitter.name, ocr)
 
 
 async def _batches(

@@ -1,8 +1,8 @@
 """The parsing process: limits are set before any parser is imported; one JSON line a page goes to its parent.
 
 Standard input: one JSON line a job {path, media, name, id, meta}; `meta` holds the options of parsers (passwords,
-ocr). Standard output: {"page"} lines, then {"done"} or {"error"}. What libraries print goes to standard error.
-It serves many jobs.
+ocr) or, under "picture", what to draw instead. Standard output: {"page"} lines, then {"done"} or {"error"}. What
+libraries print goes to standard error. It serves many jobs.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ def serve(job: dict[str, Any], out: IO[str]) -> None:
     try:
         with open(job["path"], "rb") as file:
             data = file.read()
+        if "picture" in job["meta"]:
+            from lyceum.ingest.drawing import draw
+
+            write(out, {"page": draw(data, job["media"], job["meta"]["picture"])})
+            write(out, {"done": True})
+            return
         module, _, function = PARSERS[job["media"]].partition(":")
         parse = getattr(importlib.import_module(module), function)
         for page in parse(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class MiniLM:
     """`threads` is what one text may use; several callers may encode at once. `cut` counts shortened texts."""
 
     dimension = 384
-    languages = frozenset({"en"})
+    languages: Mapping[str, float] = {"en": 1.0}
     name = f"{FOLDER}.{RECIPE}"
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
@@ -51,6 +51,12 @@ class MiniLM:
             }
             vectors[row] = self._session.run(None, feed)[0][0]
         return vectors
+
+    def count(self, text: str) -> int:
+        """Return how many tokens a text has, also beyond the TOKENS that are read."""
+        self._load()
+        tokens = self._tokenizer.encode(text.encode("utf-8", "replace").decode())
+        return len(tokens.ids) + sum(len(more.ids) - 2 for more in tokens.overflowing)
 
     def _load(self) -> None:
         with self._guard:

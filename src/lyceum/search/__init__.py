@@ -4,5 +4,6 @@ MAKERS = {
     "analyzer": "lyceum.search.analyzer:Standard",
     "lexical": "lyceum.search.single:Single",
     "hybrid": "lyceum.search.hybrid:Hybrid",
+    "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }

@@ -11,7 +11,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from math import fsum, sqrt
 
-from lyceum.core.protocols import Ledger, View
+from lyceum.core.protocols import Embedder, Ledger, View
+from lyceum.core.text import language
 from lyceum.core.trace import span
 from lyceum.core.types import Found, Hit, Query
 from lyceum.search.checks import check
@@ -21,13 +22,17 @@ Scored = list[tuple[int, float]]
 
 
 class Hybrid:
-    """`weight` is the dense part's share, `depth` how many candidates each view names."""
+    """`weight` is the dense part's share, `depth` how many candidates each view names.
+
+    With its `embedder` the share is smaller in a language that the encoder has not learnt.
+    """
 
     def __init__(
-        self, ledger: Ledger, lexical: View, dense: View, weight: float = 0.4, depth: int = 100
-    ) -> None:
+        self, ledger: Ledger, lexical: View, dense: View, embedder: Embedder | None = None,
+        weight: float = 0.4, depth: int = 100,
+    ) -> None:  # fmt: skip
         assert 0 <= weight <= 1, weight
-        self.ledger, self.lexical, self.dense = ledger, lexical, dense
+        self.ledger, self.lexical, self.dense, self.embedder = ledger, lexical, dense, embedder
         self.weight, self.depth = weight, depth
 
     async def __call__(self, query: Query) -> list[Hit]:
@@ -51,7 +56,8 @@ class Hybrid:
                 return found
 
         sparse, dense = await asyncio.gather(ask("bm25", self.lexical), ask("vectors", self.dense))
-        with span("search.fuse", weight=self.weight) as facts:
+        trust = self.embedder.languages.get(language(query.text), 1.0) if self.embedder else 1.0
+        with span("search.fuse", weight=self.weight * trust) as facts:
             lists = await asyncio.gather(
                 self._complete(self.lexical, query, sparse, dense if len(sparse) == depth else ()),
                 self._complete(self.dense, query, dense, sparse),
@@ -59,7 +65,7 @@ class Hybrid:
             for number in lists[1] if sparse else ():
                 lists[0].setdefault(number, 0.0)  # no term in common is a true score of zero
             lexical = standardise(sparse, lists[0], depth if sparse else 0)
-            ranked = fuse(lexical, standardise(dense, lists[1]), self.weight)
+            ranked = fuse(lexical, standardise(dense, lists[1]), self.weight * trust)
             facts["candidates"] = len(ranked)
         ranks = [{number: rank for rank, (number, _) in enumerate(part, 1)} for part in (sparse, dense)]
 

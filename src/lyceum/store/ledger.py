@@ -47,6 +47,7 @@ class Ledger:
     def _get(self, numbers: list[int], readers: frozenset[str]) -> dict[int, tuple[Chunk, Document]]:
         found: dict[int, tuple[Chunk, Document]] = {}
         for start in range(0, len(numbers), 500):
+            seen: dict[str, Document] = {}  # a report may make meta large: it is read once a document
             some = numbers[start : start + 500]
             rows = self._rows(
                 "SELECT c.number, c.id, c.text, c.extra, d.id, d.source, v.version, v.title, v.media,"
@@ -56,7 +57,7 @@ class Ledger:
                 some,
             )
             for number, chunk_id, text, extra, *rest in rows:
-                document = _document(rest)
+                document = seen.get(rest[0]) or seen.setdefault(rest[0], _document(rest))
                 if document.readers & readers:
                     found[number] = (codec.unpack_chunk(number, chunk_id, text, extra, document), document)
         return found
@@ -79,6 +80,35 @@ class Ledger:
             [],
         )
         return {doc_id: (version, frozenset(json.loads(readers))) for doc_id, version, readers in rows}
+
+    async def kept(self) -> frozenset[str]:
+        """Return the SHA-256 of every version's original, so that what none names can be dropped."""
+        rows = await asyncio.to_thread(
+            self._rows,
+            "SELECT DISTINCT json_extract(meta, '$.sha256') FROM versions WHERE json_extract(meta, '$.kept')",
+            [],
+        )
+        return frozenset(row[0] for row in rows)
+
+    async def page(
+        self, readers: frozenset[str], wanted: Callable[[Document], bool], start: int, most: int
+    ) -> tuple[list[Document], int]:
+        """Return a part of the visible documents that `wanted` keeps, by source, and how many those are.
+
+        `wanted` sees documents without their meta, which is read for the part alone.
+        """
+
+        def read() -> tuple[list[Document], int]:
+            sql = DOCUMENT.replace("v.meta", "'{}'")
+            rows = self._rows(f"SELECT {sql} ORDER BY d.source", [])
+            found = [one for row in rows if (one := _document(row)).readers & readers and wanted(one)]
+            part: list[Document] = []
+            for one in found[start : start + most]:
+                whole = self._rows(f"SELECT {DOCUMENT} WHERE d.id = ?", [one.id])
+                part += [made for row in whole if (made := _document(row)).readers & readers]
+            return part, len(found)
+
+        return await asyncio.to_thread(read)
 
     async def elements(self, document_id: str) -> list[Element]:
         """Return the parsed elements of a document's current version."""

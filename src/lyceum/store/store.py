@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +18,7 @@ from lyceum.core.errors import REBUILD, Busy, NotFound, StoreError
 from lyceum.core.protocols import View
 from lyceum.core.trace import span
 from lyceum.store import writes
+from lyceum.store.files import Files
 from lyceum.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ class Store:
     def __init__(self, folder: Path, ledger: Ledger, wait_seconds: float = 60.0) -> None:
         self.folder = folder
         self.ledger = ledger
+        self.files = Files(folder)
         self.views: list[View] = []
         self.wait_seconds = wait_seconds
         self._turn = asyncio.Lock()
@@ -44,6 +47,9 @@ class Store:
             with span("store.stage", documents=len(batch), chunks=sum(len(chunks) for _, _, chunks in batch)):
                 keys = await self.ledger.write(lambda db: writes.stage(db, batch))
             await self._apply()
+            for document, _, _ in batch:
+                if document.meta.get("kept"):
+                    await asyncio.to_thread(self.files.settle, document.meta["sha256"])
             with span("store.flip"):
                 await self.ledger.write(lambda db: writes.flip(db, keys, batch))
 
@@ -64,6 +70,10 @@ class Store:
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:
         """Return the current version and the readers of every document."""
         return await self.ledger.versions()
+
+    async def keep_file(self, path: Path, sha256: str) -> None:
+        """Stage the original of a document that is put next, with `kept` in its meta."""
+        await asyncio.to_thread(self.files.stage, path, sha256)
 
     async def keep_vectors(self, encoder: str, rows: list[tuple[bytes, bytes]]) -> None:
         """Store computed vectors; called by views while this process holds the lock."""
@@ -103,8 +113,22 @@ class Store:
             try:
                 await self.ledger.write(writes.drop_leftovers)
                 yield
+                await self._sweep()
             finally:
                 lock.release()
+
+    async def tidy(self) -> None:
+        """Erase what a killed process should have erased; not when another one is writing, or none can write."""
+        if not self.files.empty() and os.access(self.folder, os.W_OK):
+            with suppress(Busy):
+                async with self.writing(wait=0):
+                    pass
+
+    async def _sweep(self) -> None:
+        """Erase the originals of documents that are gone, whoever removed them and died before this."""
+        if not self.files.empty():
+            needed = await self.ledger.kept()
+            await asyncio.to_thread(self.files.sweep, needed)
 
     async def _apply(self) -> None:
         for view in self.views:

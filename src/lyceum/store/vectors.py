@@ -226,7 +226,7 @@ class Vectors:
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
         """Return at most k (number, cosine), best first.
 
-        A question in a language that the encoder has not learnt is not compared with passages in that
+        A question in a language that the encoder cannot read is not compared with passages in that
         language (measured: fusion would be ruined); across languages names and digits still help.
         """
         if not query.readers or (query.vector is None and not query.text.strip()):

@@ -1,0 +1,54 @@
+"""Hits to the same hits by what speaks for each: idf-weighted words of the question, and the meaning of the whole.
+
+The score (0-1) is the one of `evidence`, with two differences: the cosine is that of the whole passage, so that
+every passage has one, and nothing is said about the kind of value. It knows no index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lyceum.answer.evidence import FOREIGN, WORDS, Evidence
+from lyceum.core.text import dense_text, has_cjk, language
+from lyceum.core.types import Hit, Query
+
+
+class Rerank:
+    """Uses the parts of an `Evidence`: analyzer, other words for things, and the encoder where there is one."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.words = Evidence(evidence.analyzer, None, evidence.synonyms)
+        self.embedder = evidence.embedder
+
+    async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
+        """Return the hits with new scores, best first; equal ones keep their order."""
+        covered = [0.0] * len(hits)
+        for one in await self.words(query, hits):
+            rank = one.statement.rank
+            covered[rank] = max(covered[rank], (one.coverage + one.passage) / 2)
+        cosines = await self._cosines(query.text, [dense_text(hit.chunk) for hit in hits])
+        scored = []
+        for hit, coverage, cosine in zip(hits, covered, cosines, strict=True):
+            score = coverage if cosine is None else WORDS * coverage + (1 - WORDS) * max(cosine, 0.0)
+            score *= FOREIGN if has_cjk(query.text) != has_cjk(hit.chunk.text) else 1.0
+            scored.append(replace(hit, score=min(max(score, 0.0), 1.0)))
+        return sorted(scored, key=lambda hit: -hit.score)
+
+    async def _cosines(self, question: str, texts: Sequence[str]) -> list[float | None]:
+        """Return cosines where the encoder knows both languages."""
+        cosines: list[float | None] = [None] * len(texts)
+        if self.embedder is None or not self._speaks(question):
+            return cosines
+        chosen = [row for row, text in enumerate(texts) if self._speaks(text)]
+        if chosen:
+            vectors = np.asarray(await self.embedder([question, *(texts[row] for row in chosen)]), np.float32)
+            for row, cosine in zip(chosen, vectors[1:] @ vectors[0], strict=True):
+                cosines[row] = float(cosine)
+        return cosines
+
+    def _speaks(self, text: str) -> bool:
+        assert self.embedder is not None
+        return (language(text) if has_cjk(text) else "en") in self.embedder.languages

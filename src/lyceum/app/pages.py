@@ -1,0 +1,135 @@
+"""How a document was read, and its pages as pictures with the quoted words marked; for HTTP and the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Query as Parameter
+
+from lyceum.app.listing import etag, known, packed, tagged, visible
+from lyceum.app.routes import Opened, Readers
+from lyceum.core.errors import NotFound, ParseError
+from lyceum.core.types import Box, Chunk, Document, Element
+from lyceum.ingest.drawing import DRAWN
+from lyceum.ingest.report import REASONS
+from lyceum.wire import Platform
+
+router = APIRouter()
+DPI = 110
+GONE = ("changed", "page")  # what a drawing process says of a page that is not there any more
+
+
+@router.get("/api/documents/{document_id}/report", response_model=dict[str, Any])
+async def get_report(request: Request, document_id: str, platform: Opened, readers: Readers) -> Response:
+    """Say how a document was read: counts, and the pages that are doubtful or were recognised in a picture."""
+    return tagged(request, packed(report(await visible(platform, readers, document_id))))
+
+
+def report(document: Document) -> dict[str, Any]:
+    """Return a document's report, with what its reasons mean."""
+    found = document.meta.get("report")
+    if not found:
+        raise NotFound("There is no report of this document.", hint="Ingest it again.", code="no_report")
+    used = {reason for row in found["listed"] for reason in row.get("reasons", ())}
+    return {"document_id": document.id, **found, "reasons": {one: REASONS[one][1] for one in sorted(used)}}
+
+
+@router.get(
+    "/api/documents/{document_id}/pages/{number}.png",
+    response_class=Response, responses={200: {"content": {"image/png": {}}}},
+)  # fmt: skip
+async def get_page(
+    request: Request,
+    document_id: str,
+    number: int,
+    platform: Opened,
+    readers: Readers,
+    quote: Annotated[str, Parameter(max_length=4000, description="words to mark")] = "",
+    chunk: Annotated[
+        str, Parameter(max_length=64, description="mark this chunk, or look for the quote in it")
+    ] = "",
+    dpi: Annotated[int, Parameter(ge=36, le=300)] = DPI,
+) -> Response:
+    """Draw a page of a PDF or picture with words marked; X-Boxes says how many lines were."""
+    document = await visible(platform, readers, document_id)
+    boxes = await places(platform, document, number, quote, chunk)
+    tag = etag(document.version.encode(), packed([number, dpi, boxes]))
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "X-Boxes": str(len(boxes))}
+    if known(request, tag):
+        return Response(None, 304, headers)
+    return Response(await draw(platform, document, number, boxes, dpi), 200, headers, "image/png")
+
+
+async def draw(platform: Platform, document: Document, number: int, boxes: Sequence[Box], dpi: int) -> bytes:
+    """Return a page as PNG, drawn in a process that may be killed."""
+    if document.media not in DRAWN:
+        raise NotFound(
+            f"Pages of {document.media.upper()} documents cannot be drawn.",
+            hint="PDF files and pictures have pages; GET the document for its text.", code="not_drawn",
+        )  # fmt: skip
+    path = await asyncio.to_thread(original, platform, document)
+    wanted = {"page": number, "dpi": dpi, "boxes": boxes, "sha256": document.meta["sha256"]}
+    try:
+        return await platform.pictures.draw(path, "The file", document.media, wanted)
+    except ParseError as problem:
+        if problem.code in GONE:
+            raise NotFound(problem.message, hint=problem.hint, code=problem.code) from problem
+        raise
+
+
+def original(platform: Platform, document: Document) -> Path:
+    """Return the file that a document was read from; whoever reads it checks that it is still the same."""
+    sha256 = document.meta.get("sha256")
+    if sha256:
+        kept = bool(document.meta.get("kept"))
+        path = platform.store.files.path(sha256) if kept else Path(document.source)
+        if path.is_absolute() and path.is_file():
+            return path
+    raise NotFound("The file itself is not here any more.", hint="Ingest it again.", code="no_file")
+
+
+async def places(platform: Platform, document: Document, number: int, quote: str, chunk_id: str) -> list[Box]:
+    """Return the boxes of the quoted words on a page, of a chunk, or of the words inside it."""
+    ledger = platform.store.ledger
+    if not quote and not chunk_id:
+        return []
+    parts: Sequence[Chunk | Element]
+    if chunk_id:
+        parts = [one for one in await ledger.chunks(document.id) if one.id == chunk_id]
+    else:
+        parts = await ledger.elements(document.id)
+    return await asyncio.to_thread(boxes, parts, number, quote)
+
+
+def boxes(parts: Iterable[Chunk | Element], number: int, quote: str) -> list[Box]:
+    """Return the boxes on a page of all that is there, or of each place where the quote stands.
+
+    Only letters and digits are compared: a quote has other spaces, bars and line ends than the page.
+    """
+    placed = list(_placed(parts, number))
+    if not quote:
+        return list(dict.fromkeys(box for _, box in placed))
+    words = "".join(character for character in quote.lower() if character.isalnum())
+    text = "".join(character for character, _ in placed)
+    found: dict[Box, None] = {}
+    start = text.find(words) if words else -1
+    while start >= 0:
+        found.update(dict.fromkeys(box for _, box in placed[start : start + len(words)]))
+        start = text.find(words, start + len(words))
+    return list(found)
+
+
+def _placed(parts: Iterable[Chunk | Element], number: int) -> Iterator[tuple[str, Box]]:
+    """Yield the letters and digits of a page in order, each with the box of its line."""
+    for part in parts:
+        for piece in part.pieces:
+            place = piece.place
+            if place.page != number or place.box is None:
+                continue
+            for character in part.text[piece.start : piece.end].lower():
+                if character.isalnum():
+                    yield character, place.box
