@@ -102,7 +102,9 @@ def build(
         part(name)
     from lyceum.ingest.pipeline import Ingest
 
-    ingest = Ingest(store, parts["reader"], parts["splitter"])
+    reader = parts["reader"]
+    # One more than there are workers: a file is split while the workers read the next ones.
+    ingest = Ingest(store, reader, parts["splitter"], getattr(reader, "workers", 0) + 1)
     closing = [one for one in (parts["reader"], chat, store.ledger, parts["spans"]) if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],

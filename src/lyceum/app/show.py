@@ -137,11 +137,15 @@ class Watch:
     ) -> None:
         self.bar.stop()
 
+    def page(self, pages: int, total: int) -> None:
+        """Take one page that was read, of whichever document."""
+        self.pages += 1
+        elapsed = self.bar.tasks[0].elapsed or 0.0
+        self.bar.update(self.task, pages=self.pages, rate=self.pages / max(elapsed, 0.01))
+
     def __call__(self, outcome: Outcome) -> None:
         """Take the outcome of one document."""
-        self.pages += max(outcome.pages, 1)
-        elapsed = self.bar.tasks[0].elapsed or 0.0
-        self.bar.update(self.task, advance=1, pages=self.pages, rate=self.pages / max(elapsed, 0.01))
+        self.bar.update(self.task, advance=1)
         if outcome.status == "failed":
             self.failed += 1
             self.out.print(

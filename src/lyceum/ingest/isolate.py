@@ -6,10 +6,12 @@ It knows how a worker dies (memory, CPU, wall clock, crash) and turns each into 
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,12 @@ from lyceum.ingest.media import detect
 
 RECYCLE = 50  # documents after which a worker is replaced, for what parsers leak
 LINE = 256 << 20
+Tell = Callable[[int, int], None]
+"""Hears of each page as it is read: how many there are so far, and how many in all (0 when nobody knows)."""
+
+
+def ignored(pages: int, total: int) -> None:
+    """Hear of a page and do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +45,35 @@ class Parsed:
 
 
 class Isolated:
-    """One worker, made when needed and reused; `wall_seconds` is for one document."""
+    """Workers, made when needed and reused, a document each at a time; `wall_seconds` is for one document.
+
+    `workers` is how many read at once, 0 one a processor and two at most. The object stands for one worker, its
+    `_mates` are copies of it for the others.
+    """
 
     def __init__(
-        self, memory_mb: int = 2048, cpu_seconds: int = 120, wall_seconds: float = 180.0, max_mb: int = 200
-    ) -> None:
+        self, memory_mb: int = 2048, cpu_seconds: int = 120, wall_seconds: float = 180.0, max_mb: int = 200,
+        workers: int = 0,
+    ) -> None:  # fmt: skip
+        assert workers >= 0, workers
         self.memory_mb, self.cpu_seconds = memory_mb, cpu_seconds
         self.wall_seconds, self.max_mb = wall_seconds, max_mb
+        self.workers = workers or min(2, os.cpu_count() or 1)
         self._worker: asyncio.subprocess.Process | None = None
         self._served = 0
-        self._turn = asyncio.Lock()
+        self._mates = [copy.copy(self) for _ in range(self.workers - 1)]
+        self._idle: asyncio.LifoQueue[Isolated] = asyncio.LifoQueue()  # the last one used is the warm one
+        for one in (*self._mates, self):
+            self._idle.put_nowait(one)
 
-    async def __call__(self, path: Path, name: str, document: Document) -> Parsed:
-        """Return the document's elements; raise ParseError when there are none."""
+    async def __call__(self, path: Path, name: str, document: Document, tell: Tell = ignored) -> Parsed:
+        """Return the document's elements; raise ParseError when there are none. `tell` hears of each page."""
         media = await asyncio.to_thread(self._media, path, name)
-        async with self._turn:
-            pages = await self._ask(path, name, media, document)
+        one = await self._idle.get()
+        try:
+            pages = await one._ask(path, name, media, document, tell)
+        finally:
+            self._idle.put_nowait(one)
         elements = tuple(unpack_element(document.id, row) for page in pages for row in page["elements"])
         words = "\n".join(element.text for element in elements)
         warnings = tuple(warning for page in pages for warning in page["warnings"])
@@ -67,7 +88,11 @@ class Isolated:
         )  # fmt: skip
 
     async def close(self) -> None:
-        """End the worker."""
+        """End every worker."""
+        for one in (self, *self._mates):
+            await one._end()
+
+    async def _end(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
             _kill(worker)
@@ -82,7 +107,9 @@ class Isolated:
             )  # fmt: skip
         return detect(path.read_bytes(), name)
 
-    async def _ask(self, path: Path, name: str, media: str, document: Document) -> list[dict[str, Any]]:
+    async def _ask(
+        self, path: Path, name: str, media: str, document: Document, tell: Tell
+    ) -> list[dict[str, Any]]:
         worker = await self._ready()
         job = {
             "path": str(path),
@@ -97,9 +124,9 @@ class Isolated:
                 assert worker.stdin is not None
                 worker.stdin.write((json.dumps(job) + "\n").encode())
                 await worker.stdin.drain()
-                await self._collect(worker, name, pages)
+                await self._collect(worker, name, pages, tell)
         except TimeoutError as problem:
-            await self.close()
+            await self._end()
             raise ParseError(
                 f"{name} took over {self.wall_seconds:g} s ({len(pages)} pages were read).",
                 hint="Split the file, or raise reader.wall_seconds in lyceum.toml.", code="time",
@@ -107,30 +134,34 @@ class Isolated:
         except (ConnectionError, asyncio.IncompleteReadError, ValueError) as problem:
             raise await self._died(worker, name, len(pages)) from problem
         except asyncio.CancelledError:
-            await self.close()
+            await self._end()
             raise
         return pages
 
     async def _collect(
-        self, worker: asyncio.subprocess.Process, name: str, pages: list[dict[str, Any]]
+        self, worker: asyncio.subprocess.Process, name: str, pages: list[dict[str, Any]], tell: Tell
     ) -> None:
         assert worker.stdout is not None
+        total = 0
         while True:
             line = await worker.stdout.readuntil(b"\n")
             told = json.loads(line)
             if "page" in told:
                 pages.append(told["page"])
+                tell(len(pages), total)
+            elif "total" in told:
+                total = told["total"]
             elif "error" in told:
                 error = told["error"]
                 if error["code"] == "limit":  # what is left of its memory would fail the next file
-                    await self.close()
+                    await self._end()
                 raise ParseError(f"{name}: {error['message']}", hint=error["hint"], code=error["code"])
             else:
                 return
 
     async def _ready(self) -> asyncio.subprocess.Process:
         if self._worker is not None and (self._worker.returncode is not None or self._served >= RECYCLE):
-            await self.close()
+            await self._end()
         if self._worker is None:
             self._served = 0
             self._worker = await asyncio.create_subprocess_exec(
@@ -143,7 +174,7 @@ class Isolated:
 
     async def _died(self, worker: asyncio.subprocess.Process, name: str, pages: int) -> ParseError:
         """Say why a worker is gone."""
-        await self.close()
+        await self._end()
         code = -(worker.returncode or 0)
         read = f" ({pages} pages were read)"
         if code == signal.SIGXCPU:

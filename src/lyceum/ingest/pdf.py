@@ -37,6 +37,12 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
         pdf.close()
 
 
+def count_pages(data: bytes, document: Document) -> int:
+    """Return the number of pages, before any of them is read."""
+    with _open(data) as pdf:
+        return len(pdf)
+
+
 def _open(data: bytes) -> Any:
     try:
         return pdfium.PdfDocument(data)

@@ -1,8 +1,8 @@
 """The parsing process: limits are set before any parser is imported; one JSON line a page goes to its parent.
 
 Standard input: one JSON line a job {path, media, name, id, meta}; `meta` holds the options of parsers (passwords,
-ocr). Standard output: {"page"} lines, then {"done"} or {"error"}. What libraries print goes to standard error.
-It serves many jobs.
+ocr). Standard output: {"total"} pages where the parser's module can `count_pages`, {"page"} lines, then {"done"} or
+{"error"}. What libraries print goes to standard error. It serves many jobs.
 """
 
 from __future__ import annotations
@@ -62,10 +62,11 @@ def serve(job: dict[str, Any], out: IO[str]) -> None:
         with open(job["path"], "rb") as file:
             data = file.read()
         module, _, function = PARSERS[job["media"]].partition(":")
-        parse = getattr(importlib.import_module(module), function)
-        for page in parse(
-            data, Document(id=job["id"], source=name, version="", media=job["media"], meta=job["meta"])
-        ):
+        parser = importlib.import_module(module)
+        document = Document(id=job["id"], source=name, version="", media=job["media"], meta=job["meta"])
+        if hasattr(parser, "count_pages"):
+            write(out, {"total": parser.count_pages(data, document)})
+        for page in getattr(parser, function)(data, document):
             write(out, {"page": pack_page(page)})
         write(out, {"done": True})
     except LyceumError as problem:

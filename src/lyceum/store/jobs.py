@@ -1,0 +1,197 @@
+"""The queue of uploads: who may take a job and whose result counts, as functions on a connection of the ledger.
+
+A worker takes a job for `LEASE` seconds and renews; its result counts only while the job is still its own, so
+a job may be started twice and still has its effect once. Each start has a worker's name of its own. It knows no
+file and no parser.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lyceum.core.errors import Busy, LyceumError
+from lyceum.core.packed import dump
+from lyceum.store.ledger import Ledger
+
+LEASE = 10.0
+ATTEMPTS = 5  # starts of one job, those that a crash of the whole process ended included
+KEPT, KEPT_SECONDS = 10_000, 7 * 86_400.0  # finished jobs that are remembered
+FINAL = ("done", "failed", "cancelled")
+
+# A time that lies further ahead than any lease was written by a clock that has been set back since (a monotonic
+# clock starts again at a boot): it holds nothing, so no job waits longer than one lease for that.
+FREE = "NOT (until > :now AND until <= :now + :lease)"
+MINE = "id = :id AND worker = :worker AND state IN ('running', 'done')"
+# Uploads of one document keep their order: the last one wins.
+FIRST = (
+    "NOT EXISTS (SELECT 1 FROM jobs e WHERE e.document = jobs.document AND e.number < jobs.number"
+    " AND e.state IN ('queued', 'running'))"
+)
+COLUMNS = (
+    "id, kind, source, document, path, readers, options, state, attempts, worker, code, message, hint, outcome,"
+    " created, updated"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One upload; `readers` None keeps those the document has. The document's id says which jobs belong together."""
+
+    id: str
+    source: str
+    document: str
+    path: str
+    readers: frozenset[str] | None = None
+    kind: str = "ingest"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    state: str = "queued"
+    attempts: int = 0
+    worker: str = ""
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    outcome: Mapping[str, Any] = field(default_factory=dict)
+    created: float = 0.0
+    updated: float = 0.0
+
+
+def submit(db: sqlite3.Connection, job: Job) -> None:
+    """Queue a job; when the transaction is committed it is acknowledged."""
+    readers = None if job.readers is None else json.dumps(sorted(job.readers))
+    db.execute(
+        "INSERT INTO jobs (id, kind, source, document, path, readers, options, state, created, updated)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?8, ?8)",
+        (job.id, job.kind, job.source, job.document, job.path, readers, dump(dict(job.options)), time.time()),
+    )  # fmt: skip
+
+
+def take(db: sqlite3.Connection, worker: str, now: float) -> Job | None:
+    """Lease the oldest job that waits, or whose worker has let its lease run out; None when there is none."""
+    given = {"worker": worker, "now": now, "lease": LEASE, "most": ATTEMPTS, "time": time.time()}
+    db.execute(
+        "UPDATE jobs SET state = 'failed', code = 'crash', updated = :time, hint = 'Get another copy of the file.',"
+        " message = 'It was started ' || attempts || ' times and never came to an end.' WHERE state = 'running'"
+        f" AND attempts >= :most AND {FREE}",
+        given,
+    )
+    row = db.execute(
+        f"SELECT id FROM jobs WHERE state IN ('queued', 'running') AND {FREE} AND {FIRST} ORDER BY number LIMIT 1",
+        given,
+    ).fetchone()
+    if row is None:
+        return None
+    db.execute(
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, worker = :worker, until = :now + :lease,"
+        " updated = :time WHERE id = :id",
+        {**given, "id": row[0]},
+    )
+    return _job(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", row).fetchone())
+
+
+def renew(db: sqlite3.Connection, workers: Iterable[str], now: float) -> set[str]:
+    """Extend the leases of workers; return those whose job is still their own."""
+    held = "UPDATE jobs SET until = ? WHERE state = 'running' AND worker = ?"
+    return {worker for worker in workers if db.execute(held, (now + LEASE, worker)).rowcount}
+
+
+def finish(db: sqlite3.Connection, job: Job, outcome: Mapping[str, Any]) -> None:
+    """Mark a job as done; raise Busy when it was cancelled or is another worker's, so that nothing is committed."""
+    if not _end(db, job, state="done", outcome=dump(dict(outcome))):
+        raise Busy(
+            "This job is not this worker's any more.", hint="It was cancelled or taken over.", code="lost"
+        )
+
+
+def fail(db: sqlite3.Connection, job: Job, problem: LyceumError, again: float | None = None) -> None:
+    """Mark a job as failed, or queue it once more from the time `again` on (at most a lease ahead)."""
+    _end(
+        db, job, state="failed" if again is None else "queued", until=again or 0.0, code=problem.code,
+        message=problem.message, hint=problem.hint, outcome=dump({"type": type(problem).__name__}),
+    )  # fmt: skip
+
+
+def release(db: sqlite3.Connection, job: Job) -> None:
+    """Queue a job again that was stopped through no fault of its own."""
+    _end(db, job, state="queued", until=0.0, attempts=job.attempts - 1)
+
+
+def _end(db: sqlite3.Connection, job: Job, **changes: Any) -> bool:
+    assigned = ", ".join(f"{name} = :new_{name}" for name in changes)
+    done = db.execute(
+        f"UPDATE jobs SET {assigned}, updated = :time WHERE {MINE}",
+        {
+            **{f"new_{name}": value for name, value in changes.items()}, "time": time.time(), "id": job.id,
+            "worker": job.worker,
+        },
+    )  # fmt: skip
+    return done.rowcount == 1
+
+
+def cancel(db: sqlite3.Connection, job_id: str) -> None:
+    """Cancel a job that has not ended; from here on no worker can give it an effect."""
+    db.execute(
+        "UPDATE jobs SET state = 'cancelled', updated = ? WHERE id = ? AND state IN ('queued', 'running')",
+        (time.time(), job_id),
+    )
+
+
+def forget(db: sqlite3.Connection, document_id: str) -> None:
+    """Cancel what is still to come of a document before it is removed, and drop what is remembered of it."""
+    db.execute("DELETE FROM jobs WHERE document = ? AND state NOT IN ('queued', 'running')", (document_id,))
+    db.execute(
+        "UPDATE jobs SET state = 'cancelled', updated = ?, readers ="
+        " COALESCE(readers, (SELECT readers FROM documents WHERE id = document)) WHERE document = ?",
+        (time.time(), document_id),
+    )
+
+
+def prune(db: sqlite3.Connection) -> None:
+    """Drop finished jobs that are old or too many."""
+    db.execute(
+        "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND (updated < ? OR number <="
+        " (SELECT MAX(number) FROM jobs) - ?)",
+        (time.time() - KEPT_SECONDS, KEPT),
+    )
+
+
+async def waiting(ledger: Ledger, now: float) -> bool:
+    """Say whether `take` may find something, without writing."""
+    sql = f"SELECT 1 FROM jobs WHERE state IN ('queued', 'running') AND {FREE} LIMIT 1"
+    return bool(await ledger.rows(sql, {"now": now, "lease": LEASE}))
+
+
+async def unfinished(ledger: Ledger) -> set[str]:
+    """Return the ids of jobs whose files are still needed."""
+    return {row[0] for row in await ledger.rows("SELECT id FROM jobs WHERE state IN ('queued', 'running')")}
+
+
+async def visible(ledger: Ledger, readers: frozenset[str], job_id: str | None = None) -> list[Job]:
+    """Return jobs, newest first, whose document these readers may read, as it is and as the upload makes it."""
+    where, given = ("", ()) if job_id is None else ("WHERE j.id = ?", (job_id,))
+    columns = ", ".join(f"j.{name}" for name in COLUMNS.split(", "))
+    rows = await ledger.rows(
+        f"SELECT d.readers, {columns} FROM jobs j LEFT JOIN documents d ON d.id = j.document {where}"
+        " ORDER BY j.number DESC",
+        given,
+    )
+    found = [(held, _job(row)) for held, *row in rows]
+    return [
+        job
+        for held, job in found
+        if (job.readers is None or job.readers & readers)
+        and frozenset(json.loads(held) if held else job.readers or ["*"]) & readers
+    ]
+
+
+def _job(row: Any) -> Job:
+    named = dict(zip(COLUMNS.split(", "), row, strict=True))
+    readers = named["readers"]
+    return Job(**{
+        **named, "readers": None if readers is None else frozenset(json.loads(readers)),
+        "options": json.loads(named["options"]), "outcome": json.loads(named["outcome"]),
+    })  # fmt: skip
