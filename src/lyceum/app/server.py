@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 import logging
@@ -19,7 +18,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from lyceum import __version__
-from lyceum.app import openai_routes, routes, shapes
+from lyceum.app import job_routes, openai_routes, routes, shapes
+from lyceum.app.jobs import Runner
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.core.errors import Busy, ConfigError, Forbidden, InvalidInput, LyceumError, NotFound, TooLarge
@@ -127,11 +127,11 @@ def create(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        routes.empty_spool(settings.home)
         async with opened(settings) as platform:
             app.state.platform = platform
-            app.state.ingesting = asyncio.Lock()
-            yield
+            app.state.jobs = Runner(platform)
+            async with app.state.jobs.working():
+                yield
 
     app = FastAPI(
         title="Lyceum", version=__version__, lifespan=life,
@@ -140,6 +140,8 @@ def create(settings: Settings) -> FastAPI:
     )  # fmt: skip
     app.include_router(routes.router)
     app.include_router(openai_routes.router)
+    app.include_router(job_routes.router)
+    app.state.stopping = lambda: False
     app.add_exception_handler(LyceumError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
@@ -202,15 +204,18 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
             hint="Choose another with --port.",
             code="port",
         ) from problem
+    app = create(settings)
     config = uvicorn.Config(
-        create(settings),
+        app,
         host=host,
         port=port,
         log_level="info",
         access_log=False,
         timeout_graceful_shutdown=30,
     )
-    await uvicorn.Server(config).serve(sockets=[listener])
+    server = uvicorn.Server(config)
+    app.state.stopping = lambda: server.should_exit  # streams of progress end, requests are finished
+    await server.serve(sockets=[listener])
 
 
 def openapi(settings: Settings) -> str:

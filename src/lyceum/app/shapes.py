@@ -7,6 +7,7 @@ from typing import Any
 
 from lyceum.core.errors import LyceumError
 from lyceum.core.types import Answer, Citation, Document, Hit, Place, Span
+from lyceum.store.jobs import Job
 
 QUOTE = 400
 
@@ -90,6 +91,25 @@ def span(done: Span) -> dict[str, Any]:
         "seconds": round(done.seconds, 6),
         "error": done.error,
         "facts": dict(done.facts),
+    }
+
+
+def job(found: Job, live: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return an upload's job; `live` is what its runner knows while it is read: pages, total and seconds left."""
+    told = {name: value for name, value in found.outcome.items() if name != "type"}
+    error = {"code": found.code, "message": found.message, "hint": found.hint} if found.code else None
+    return {
+        "id": found.id,
+        "kind": found.kind,
+        "source": found.source,
+        "document_id": found.document,
+        "state": found.state,
+        "attempts": found.attempts,
+        **(live or {"pages": told.get("pages", 0), "total": None, "left": None}),
+        "outcome": told or None,
+        "error": None if found.state == "done" else error,
+        "created": found.created,
+        "updated": found.updated,
     }
 
 

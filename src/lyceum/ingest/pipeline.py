@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,7 +109,7 @@ class Ingest:
 
     async def _one(self, job: Job, known: dict[str, tuple[str, frozenset[str]]], page: Page) -> Read:
         started = time.perf_counter()
-        job = replace(job, source=_shown(job.source), name=_shown(job.name))
+        job = replace(job, source=shown(job.source), name=shown(job.name))
         doc_id = document_id(job.source)
         try:
             with span("ingest.document", document=doc_id) as facts:
@@ -177,23 +177,23 @@ class _Ahead:
         self._room = asyncio.Event()
         self._room.set()
 
-    async def start(self, jobs: Sequence[Job], read: Callable[[Job], Coroutine[None, None, Read]]) -> None:
+    async def start(self, jobs: Sequence[Job], read: Callable[[Job], Awaitable[Read]]) -> None:
         """Begin one file after the other, as soon as a slot is free and what waits leaves room."""
         try:
             for job in jobs:
                 await self._slots.acquire()
                 await self._room.wait()
                 self._count(1, 0)
-                task = asyncio.create_task(self._one(read(job)))
+                task = asyncio.create_task(self._one(read, job))
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
                 self._tasks.put_nowait(task)
         finally:
             self._tasks.put_nowait(None)
 
-    async def _one(self, reading: Coroutine[None, None, Read]) -> Read:
+    async def _one(self, read: Callable[[Job], Awaitable[Read]], job: Job) -> Read:
         try:
-            found = await reading
+            found = await read(job)
             self._count(0, _size(found))
             return found
         finally:
@@ -258,10 +258,10 @@ def jobs(paths: Sequence[Path], readers: frozenset[str] | None = None, base: Pat
                 continue
             whole = file.resolve()
             source = whole.relative_to(base.resolve()) if base else whole
-            found.append(Job(path=whole, source=_shown(source.as_posix()), name=file.name, readers=readers))
+            found.append(Job(path=whole, source=shown(source.as_posix()), name=file.name, readers=readers))
     return list({job.source: job for job in found}.values())
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """Return a file's name as text, whatever bytes it has on the disk."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from typing import Any
 
 from lyceum.core.errors import Busy, LyceumError
 from lyceum.core.packed import dump
+from lyceum.core.types import EVERYONE
 from lyceum.store.ledger import Ledger
 
 LEASE = 10.0
@@ -26,7 +27,7 @@ FINAL = ("done", "failed", "cancelled")
 # A time that lies further ahead than any lease was written by a clock that has been set back since (a monotonic
 # clock starts again at a boot): it holds nothing, so no job waits longer than one lease for that.
 FREE = "NOT (until > :now AND until <= :now + :lease)"
-MINE = "id = :id AND worker = :worker AND state IN ('running', 'done')"
+MINE = "id = :id AND worker = :worker"
 # Uploads of one document keep their order: the last one wins.
 FIRST = (
     "NOT EXISTS (SELECT 1 FROM jobs e WHERE e.document = jobs.document AND e.number < jobs.number"
@@ -94,14 +95,17 @@ def take(db: sqlite3.Connection, worker: str, now: float) -> Job | None:
 
 
 def renew(db: sqlite3.Connection, workers: Iterable[str], now: float) -> set[str]:
-    """Extend the leases of workers; return those whose job is still their own."""
-    held = "UPDATE jobs SET until = ? WHERE state = 'running' AND worker = ?"
+    """Extend the leases of workers; return those whose job is still their own, or done by them."""
+    held = "UPDATE jobs SET until = ? WHERE state IN ('running', 'done') AND worker = ?"
     return {worker for worker in workers if db.execute(held, (now + LEASE, worker)).rowcount}
 
 
 def finish(db: sqlite3.Connection, job: Job, outcome: Mapping[str, Any]) -> None:
-    """Mark a job as done; raise Busy when it was cancelled or is another worker's, so that nothing is committed."""
-    if not _end(db, job, state="done", outcome=dump(dict(outcome))):
+    """Mark a job as done, or say more of one that is; raise Busy when it was cancelled or is another worker's.
+
+    In the transaction that makes a document current it keeps that from happening: the effect comes once.
+    """
+    if not _end(db, job, "('running', 'done')", state="done", outcome=dump(dict(outcome))):
         raise Busy(
             "This job is not this worker's any more.", hint="It was cancelled or taken over.", code="lost"
         )
@@ -110,20 +114,20 @@ def finish(db: sqlite3.Connection, job: Job, outcome: Mapping[str, Any]) -> None
 def fail(db: sqlite3.Connection, job: Job, problem: LyceumError, again: float | None = None) -> None:
     """Mark a job as failed, or queue it once more from the time `again` on (at most a lease ahead)."""
     _end(
-        db, job, state="failed" if again is None else "queued", until=again or 0.0, code=problem.code,
+        db, job, "('running')", state="failed" if again is None else "queued", until=again or 0.0, code=problem.code,
         message=problem.message, hint=problem.hint, outcome=dump({"type": type(problem).__name__}),
     )  # fmt: skip
 
 
 def release(db: sqlite3.Connection, job: Job) -> None:
     """Queue a job again that was stopped through no fault of its own."""
-    _end(db, job, state="queued", until=0.0, attempts=job.attempts - 1)
+    _end(db, job, "('running')", state="queued", until=0.0, attempts=job.attempts - 1)
 
 
-def _end(db: sqlite3.Connection, job: Job, **changes: Any) -> bool:
+def _end(db: sqlite3.Connection, job: Job, states: str, **changes: Any) -> bool:
     assigned = ", ".join(f"{name} = :new_{name}" for name in changes)
     done = db.execute(
-        f"UPDATE jobs SET {assigned}, updated = :time WHERE {MINE}",
+        f"UPDATE jobs SET {assigned}, updated = :time WHERE {MINE} AND state IN {states}",
         {
             **{f"new_{name}": value for name, value in changes.items()}, "time": time.time(), "id": job.id,
             "worker": job.worker,
@@ -170,22 +174,30 @@ async def unfinished(ledger: Ledger) -> set[str]:
     return {row[0] for row in await ledger.rows("SELECT id FROM jobs WHERE state IN ('queued', 'running')")}
 
 
+async def find(ledger: Ledger, job_id: str) -> Job | None:
+    """Return a job whoever may see it: for its runner alone."""
+    return next((job for _, job in await _read(ledger, job_id)), None)
+
+
 async def visible(ledger: Ledger, readers: frozenset[str], job_id: str | None = None) -> list[Job]:
     """Return jobs, newest first, whose document these readers may read, as it is and as the upload makes it."""
-    where, given = ("", ()) if job_id is None else ("WHERE j.id = ?", (job_id,))
-    columns = ", ".join(f"j.{name}" for name in COLUMNS.split(", "))
-    rows = await ledger.rows(
-        f"SELECT d.readers, {columns} FROM jobs j LEFT JOIN documents d ON d.id = j.document {where}"
-        " ORDER BY j.number DESC",
-        given,
-    )
-    found = [(held, _job(row)) for held, *row in rows]
     return [
         job
-        for held, job in found
+        for held, job in await _read(ledger, job_id)
         if (job.readers is None or job.readers & readers)
-        and frozenset(json.loads(held) if held else job.readers or ["*"]) & readers
+        and frozenset(json.loads(held) if held else job.readers or [EVERYONE]) & readers
     ]
+
+
+async def _read(ledger: Ledger, job_id: str | None) -> list[tuple[str | None, Job]]:
+    """Return jobs, newest first, each with the readers of its document."""
+    columns = ", ".join(f"j.{name}" for name in COLUMNS.split(", "))
+    rows = await ledger.rows(
+        f"SELECT d.readers, {columns} FROM jobs j LEFT JOIN documents d ON d.id = j.document"
+        " WHERE ?1 IS NULL OR j.id = ?1 ORDER BY j.number DESC",
+        [job_id],
+    )
+    return [(held, _job(row)) for held, *row in rows]
 
 
 def _job(row: Any) -> Job:
