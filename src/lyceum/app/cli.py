@@ -44,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     ingest = add("ingest", "read files and folders into the home")
     ingest.add_argument("paths", nargs="+", metavar="PATH")
     ingest.add_argument("--readers", metavar="A,B", help="who may read them; without it everyone")
+    ingest.add_argument("--watch", action="store_true", help="go on with what changes there, until ctrl-C")
+    ingest.add_argument("--delete", action="store_true", help="remove documents whose watched file has gone")
     add("status", "say what the home holds")
     docs = add("docs", "list documents, or show one")
     docs.add_argument("id", nargs="?", metavar="ID")

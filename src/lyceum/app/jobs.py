@@ -164,10 +164,11 @@ class Runner:
         now = time.monotonic()
         if not self._tasks or now - self._renewed < jobs.LEASE / 4:
             return
-        held = await self.ledger.write(lambda db: jobs.renew(db, list(self._tasks), now))
+        mine = list(self._tasks.values())
+        held = await self.ledger.write(lambda db: jobs.renew(db, [job for job, _ in mine], now))
         self._renewed = now
-        for worker, (_, task) in self._tasks.items():
-            if worker not in held:  # cancelled, or taken over after a long pause of this process
+        for job, task in mine:
+            if job.id not in held:  # cancelled, or taken over after a long pause of this process
                 task.cancel()
 
     async def _begin(self) -> None:
@@ -201,7 +202,7 @@ class Runner:
     async def _settled(self, job: Job) -> None:
         try:
             outcome = await self._ingest(job)
-            await self.ledger.write(lambda db: jobs.finish(db, job, outcome))
+            await self.ledger.write(lambda db: jobs.describe(db, job, outcome))
         except LyceumError as problem:
             await self._failed(job, problem)
         except Exception:  # one of the three places where anything may be caught: other jobs go on

@@ -30,6 +30,23 @@ def as_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def as_line(value: Any) -> None:
+    """Print one JSON value on a line of its own, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def change(out: Console, outcome: Outcome) -> None:
+    """Print what became of one file that is followed; failed files have been named already."""
+    counted = f": {outcome.pages} pages, {outcome.chunks} chunks" if outcome.pages else ""
+    if outcome.status == "gone":
+        counted = " (kept; --delete removes it)"
+    if outcome.status != "failed":
+        out.print(f"{outcome.status} {outcome.source}{counted}", markup=False)
+    elif not outcome.source:
+        out.print(f"{outcome.code} {outcome.message} {outcome.hint}", markup=False)
+
+
 def where(place: Place) -> str:
     """Return a place in words: p. 3, sheet Prices row 7, line 12."""
     parts = [] if place.part is None else [place.part]

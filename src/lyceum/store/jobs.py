@@ -94,21 +94,30 @@ def take(db: sqlite3.Connection, worker: str, now: float) -> Job | None:
     return _job(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", row).fetchone())
 
 
-def renew(db: sqlite3.Connection, workers: Iterable[str], now: float) -> set[str]:
-    """Extend the leases of workers; return those whose job is still their own, or done by them."""
-    held = "UPDATE jobs SET until = ? WHERE state IN ('running', 'done') AND worker = ?"
-    return {worker for worker in workers if db.execute(held, (now + LEASE, worker)).rowcount}
+def renew(db: sqlite3.Connection, held: Iterable[Job], now: float) -> set[str]:
+    """Extend the leases of jobs; return the ids of those that are still their worker's, or done by it."""
+    sql = f"UPDATE jobs SET until = :until WHERE {MINE} AND state IN ('running', 'done')"
+    return {
+        job.id
+        for job in held
+        if db.execute(sql, {"id": job.id, "worker": job.worker, "until": now + LEASE}).rowcount
+    }
 
 
 def finish(db: sqlite3.Connection, job: Job, outcome: Mapping[str, Any]) -> None:
-    """Mark a job as done, or say more of one that is; raise Busy when it was cancelled or is another worker's.
+    """Mark a running job as done, in the transaction that makes its document current; raise Busy to undo both.
 
-    In the transaction that makes a document current it keeps that from happening: the effect comes once.
+    A job that was cancelled, or taken over, or is done already, so has no effect and none twice.
     """
-    if not _end(db, job, "('running', 'done')", state="done", outcome=dump(dict(outcome))):
+    if not _end(db, job, "('running')", state="done", outcome=dump(dict(outcome))):
         raise Busy(
             "This job is not this worker's any more.", hint="It was cancelled or taken over.", code="lost"
         )
+
+
+def describe(db: sqlite3.Connection, job: Job, outcome: Mapping[str, Any]) -> None:
+    """Say all of a job that is done, or done by having nothing to do."""
+    _end(db, job, "('running', 'done')", state="done", outcome=dump(dict(outcome)))
 
 
 def fail(db: sqlite3.Connection, job: Job, problem: LyceumError, again: float | None = None) -> None:
