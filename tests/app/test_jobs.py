@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from reportlab.pdfgen import canvas
 
+from lyceum import wire
+from lyceum.app import jobs as app_jobs
+from lyceum.app.jobs import Runner
+from lyceum.core.errors import ProviderError, RateLimited
+from lyceum.store import jobs
+from lyceum.store.jobs import Job
 from tests.app.served import CLI, DEADLINE, LIBRARY, Server, environment, library, served, told
+from tests.toys import ALL, ToyEncoder, run
 
 SLOW = ("slow.md", "# Title\n\nSome *words* here.\n\n" * 100_000)  # a parser needs many seconds for it
 GOOD = ("gate.txt", "The gate opens at seven.\n")
@@ -82,11 +92,7 @@ def events(
 
 def pages(number: int) -> tuple[str, bytes]:
     """Return a PDF of so many pages."""
-    from io import BytesIO
-
-    from reportlab.pdfgen import canvas
-
-    made = BytesIO()
+    made = io.BytesIO()
     page = canvas.Canvas(made)
     for one in range(number):
         for line in range(40):
@@ -249,6 +255,117 @@ def test_only_readers_of_the_document_see_its_job(http: httpx.Client) -> None:
     (mine,) = http.get("/api/jobs", params={"as": "legal", "limit": 1}).json()
     assert mine["id"] == job["id"]
     assert http.get(f"/api/jobs/{job['id']}/events", params={"as": "legal"}).status_code == 200
+
+
+# --- the runner in this process, with an encoder that can be held up or fail -----------------------------
+
+
+class Held(ToyEncoder):
+    """Encodes when `open` is set; before that it raises what is left in `problems`."""
+
+    def __init__(self, *problems: Exception) -> None:
+        super().__init__()
+        self.problems, self.asked, self.open = list(problems), asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, texts: Sequence[str]) -> Any:
+        self.asked.set()
+        if self.problems:
+            raise self.problems.pop(0)
+        await self.open.wait()
+        return await super().__call__(texts)
+
+
+def working(home: Path, encoder: Held, work: Callable[[Runner], Coroutine[Any, Any, None]]) -> None:
+    async def body() -> None:
+        platform = wire.build({}, home, replace={"encoder": encoder})
+        try:
+            runner = Runner(platform)
+            async with asyncio.timeout(DEADLINE), runner.working():
+                await work(runner)
+        finally:
+            await platform.close()
+
+    run(body())
+
+
+async def put(runner: Runner, name: str, text: str) -> Job:
+    return await runner.submit(io.BytesIO(text.encode()), name, name, None)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "removed", "removed before"])
+def test_stopped_while_it_is_stored(tmp_path: Path, how: str) -> None:
+    """The new version is staged and half in the views: it never becomes current, and a removal stays one."""
+    encoder = Held()
+
+    async def work(runner: Runner) -> None:
+        store = runner.platform.store
+        encoder.open.set()
+        old = await runner.finished((await put(runner, "gate.txt", "The gate opens at seven.")).id)
+        assert old.state == "done"
+        encoder.open.clear()
+        encoder.asked.clear()
+        job = await put(runner, "gate.txt", "The gate opens at nine.")
+        if how != "removed before":
+            await encoder.asked.wait()
+        doing = runner.cancel(job.id) if how == "cancelled" else store.remove(job.document, ALL)
+        task = asyncio.create_task(doing)
+        await asyncio.sleep(0.1)
+        encoder.open.set()
+        await task
+        chunks = [chunk.text for chunk in await store.ledger.chunks(job.document)]
+        if how == "cancelled":
+            assert chunks == ["The gate opens at seven."]
+            assert (await runner.finished(job.id)).state == "cancelled"
+        else:
+            assert chunks == []
+            assert await store.ledger.documents(ALL) == []
+        while runner.live or await jobs.unfinished(store.ledger):
+            await runner.moved(0.05)
+        assert await store.behind() == {}
+        assert len(await store.ledger.documents(ALL)) == (how == "cancelled")
+        assert not spooled(tmp_path)
+
+    working(tmp_path, encoder, work)
+
+
+@pytest.mark.parametrize(
+    ("problem", "state", "attempts", "code"),
+    [
+        (RateLimited("later"), "done", 3, ""),
+        (ProviderError("gone"), "failed", 1, "provider"),
+        (ValueError("a fault of ours"), "failed", 1, "unexpected"),
+    ],
+)
+def test_what_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception, state: str, attempts: int, code: str
+) -> None:
+    monkeypatch.setattr(app_jobs, "TICK", 0.05)
+    monkeypatch.setattr(jobs, "LEASE", 0.2)
+    encoder = Held(problem, problem)
+    encoder.open.set()
+
+    async def work(runner: Runner) -> None:
+        found = await runner.finished((await put(runner, "gate.txt", "The gate opens at seven.")).id)
+        assert (found.state, found.attempts) == (state, attempts)
+        assert found.state == "done" or found.code == code
+        encoder.problems.clear()
+        after = await runner.finished((await put(runner, "door.txt", "The door is shut.")).id)
+        assert after.state == "done", "other jobs go on"
+        assert "fault" not in found.message
+
+    working(tmp_path, encoder, work)
+
+
+def test_many_retries_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_jobs, "TICK", 0.05)
+    monkeypatch.setattr(jobs, "LEASE", 0.1)
+    encoder = Held(*[RateLimited("later")] * 99)
+
+    async def work(runner: Runner) -> None:
+        found = await runner.finished((await put(runner, "gate.txt", "The gate opens at seven.")).id)
+        assert (found.state, found.attempts, found.code) == ("failed", jobs.ATTEMPTS, "rate_limited")
+
+    working(tmp_path, encoder, work)
 
 
 # --- folders that are watched ----------------------------------------------------------------------------

@@ -79,8 +79,8 @@ def test_the_same_text_is_encoded_once_in_one_batch_and_in_later_ones(tmp_path: 
         for name in ("one", "two", "three"):
             (tmp_path / "files" / name).mkdir()
             (tmp_path / "files" / name / "handbook.md").write_text(handbook())
-        page = "## Notice\n\n" + "The harbour is closed on Sundays. " * 8 + "\n\n"
-        other = "## Other\n\n" + "Nothing else is known today. " * 8 + "\n\n"
+        page = "## Notice\n\n" + "The harbour is closed on Sundays. " * 6 + "\n\n"
+        other = "## Other\n\n" + "Nothing else is known today. " * 6 + "\n\n"
         (tmp_path / "files" / "twice.md").write_text(f"# Notices\n\n{page}{other}{page}")
         outcomes = ingest()
         assert sum(outcome.chunks for outcome in outcomes) == 3 * SECTIONS + 3

@@ -252,6 +252,8 @@ def _ours(path: Path) -> Iterator[None]:
         yield
     except Timeout as problem:
         raise Busy(f"Another process is writing to {path}.", hint="Try again.") from problem
+    except OSError as problem:
+        raise StoreError(f"{path} cannot be written.", hint="Check the folder's permissions.") from problem
     except sqlite3.OperationalError as problem:
         text = str(problem)
         if "full" in text:
