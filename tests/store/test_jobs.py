@@ -18,7 +18,7 @@ from lyceum.store.schema import migrate
 from tests.toys import ALL, Home, document, run
 
 BOSS = frozenset({"boss"})
-SEEDS = 300
+SEEDS = 500
 
 
 def made(number: int, source: str = "a.md", readers: frozenset[str] | None = None) -> Job:
