@@ -16,11 +16,14 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 from reportlab.pdfgen import canvas
 
 from lyceum import wire
 from lyceum.app import jobs as app_jobs
 from lyceum.app.jobs import Runner
+from lyceum.app.server import create
+from lyceum.app.settings import load
 from lyceum.core.errors import ProviderError, RateLimited
 from lyceum.store import jobs
 from lyceum.store.jobs import Job
@@ -255,6 +258,21 @@ def test_only_readers_of_the_document_see_its_job(http: httpx.Client) -> None:
     (mine,) = http.get("/api/jobs", params={"as": "legal", "limit": 1}).json()
     assert mine["id"] == job["id"]
     assert http.get(f"/api/jobs/{job['id']}/events", params={"as": "legal"}).status_code == 200
+
+
+def test_in_one_process(tmp_path: Path) -> None:
+    """The routes without a network between: queued, listed, told, cancelled."""
+    settings = load(str(tmp_path / "home"), {"LYCEUM_MODELS": str(tmp_path / "models")})
+    with TestClient(create(settings)) as client:
+        job = sent(client, GOOD)
+        assert [event["state"] for _, event in events(client, job)][-1] == "done"
+        assert [one["id"] for one in client.get("/api/jobs").json()] == [job["id"]]
+        assert client.delete(f"/api/jobs/{job['id']}").json()["state"] == "done"
+        assert client.get("/api/jobs/absent").status_code == 404
+        held = sent(client, SLOW)
+        state(client, held, "running")
+        assert client.delete(f"/api/jobs/{held['id']}").json()["state"] == "cancelled"
+        assert [event["state"] for _, event in events(client, held)] == ["cancelled"]
 
 
 # --- the runner in this process, with an encoder that can be held up or fail -----------------------------
