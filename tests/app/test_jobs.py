@@ -381,7 +381,7 @@ def test_many_retries_come_to_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     async def work(runner: Runner) -> None:
         found = await runner.finished((await put(runner, "gate.txt", "The gate opens at seven.")).id)
-        assert (found.state, found.attempts, found.code) == ("failed", jobs.ATTEMPTS, "rate_limited")
+        assert (found.state, found.attempts, found.code) == ("failed", app_jobs.TRIES, "rate_limited")
 
     working(tmp_path, encoder, work)
 

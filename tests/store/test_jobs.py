@@ -88,7 +88,7 @@ def test_a_clock_set_back_holds_nobody_up_longer_than_a_lease(db: sqlite3.Connec
 def test_a_job_that_never_ends_is_given_up(db: sqlite3.Connection) -> None:
     jobs.submit(db, made(1))
     jobs.submit(db, made(2))
-    for start in range(jobs.ATTEMPTS):
+    for start in range(jobs.STARTS):
         taken = jobs.take(db, f"w{start}", start * 100.0)
         assert taken is not None
         assert (taken.id, taken.attempts) == ("job1", start + 1)
@@ -98,7 +98,7 @@ def test_a_job_that_never_ends_is_given_up(db: sqlite3.Connection) -> None:
     assert states(db) == {"job1": "failed", "job2": "running"}
     code, message, hint = db.execute("SELECT code, message, hint FROM jobs WHERE id = 'job1'").fetchone()
     assert (code, bool(hint)) == ("crash", True)
-    assert f"{jobs.ATTEMPTS} times" in message
+    assert f"{jobs.STARTS} times" in message
 
 
 def test_a_retry_waits_and_a_stopped_job_does_not_count(db: sqlite3.Connection) -> None:
@@ -109,7 +109,7 @@ def test_a_retry_waits_and_a_stopped_job_does_not_count(db: sqlite3.Connection) 
     assert jobs.take(db, "w2", 102.9) is None
     taken = jobs.take(db, "w2", 103.0)
     assert taken is not None
-    assert (taken.attempts, taken.code) == (2, "busy")
+    assert (taken.attempts, taken.failures, taken.code) == (2, 1, "busy")
     jobs.release(db, taken)
     taken = jobs.take(db, "w3", 103.0)
     assert taken is not None

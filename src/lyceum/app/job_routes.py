@@ -91,8 +91,9 @@ async def job_events(
                 return
             data = json.dumps(shapes.job(found[0], runner.live.get(job_id)), ensure_ascii=False)
             mark = digest(data)[:16]
-            final = found[0].state in jobs.FINAL and job_id not in runner.live
-            if final or mark != sent:
+            over = found[0].state in jobs.FINAL
+            final = over and job_id not in runner.live  # before that its outcome is still being written
+            if final or (mark != sent and not over):
                 yield f"id: {mark}\ndata: {data}\n\n"
                 sent, at = mark, time.monotonic()
             if final:

@@ -30,7 +30,7 @@ SPOOL = "spool"
 TICK = 1.0  # seconds after which the queue is looked at for what other processes put there
 SWEEP = 600.0
 STALE = 60.0  # an upload that is so old and has no job was never acknowledged
-CRASHES = 2  # starts of a job whose parser crashes
+TRIES, CRASHES = 5, 2  # of a job with an error that may pass, and of one whose parser crashes
 
 
 class Fenced:
@@ -237,10 +237,10 @@ class Runner:
 
     async def _failed(self, job: Job, problem: LyceumError) -> None:
         """Try again what may pass, and once more what made its parser crash; anything else has failed."""
-        tries = jobs.ATTEMPTS if problem.retryable else CRASHES if problem.code == "crash" else 1
+        tries = TRIES if problem.retryable else CRASHES if problem.code == "crash" else 1
         again = None
-        if job.attempts < tries:
-            again = time.monotonic() + min(2.0 ** (job.attempts - 1), jobs.LEASE)
+        if job.failures + 1 < tries:
+            again = time.monotonic() + min(2.0**job.failures, jobs.LEASE)
         await self.ledger.write(lambda db: jobs.fail(db, job, problem, again))
 
     # --- the spool -------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from lyceum.core.types import EVERYONE
 from lyceum.store.ledger import Ledger
 
 LEASE = 10.0
-ATTEMPTS = 5  # starts of one job, those that a crash of the whole process ended included
+STARTS = 25  # of one job, when its whole process dies each time: any of the jobs beside it may be the cause
 KEPT, KEPT_SECONDS = 10_000, 7 * 86_400.0  # finished jobs that are remembered
 FINAL = ("done", "failed", "cancelled")
 
@@ -34,14 +34,17 @@ FIRST = (
     " AND e.state IN ('queued', 'running'))"
 )
 COLUMNS = (
-    "id, kind, source, document, path, readers, options, state, attempts, worker, code, message, hint, outcome,"
-    " created, updated"
+    "id, kind, source, document, path, readers, options, state, attempts, failures, worker, code, message, hint,"
+    " outcome, created, updated"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One upload; `readers` None keeps those the document has. The document's id says which jobs belong together."""
+    """One upload; `readers` None keeps those the document has. The document's id says which jobs belong together.
+
+    `attempts` counts its starts, `failures` those of them that ended with an error.
+    """
 
     id: str
     source: str
@@ -52,6 +55,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
     state: str = "queued"
     attempts: int = 0
+    failures: int = 0
     worker: str = ""
     code: str = ""
     message: str = ""
@@ -73,7 +77,7 @@ def submit(db: sqlite3.Connection, job: Job) -> None:
 
 def take(db: sqlite3.Connection, worker: str, now: float) -> Job | None:
     """Lease the oldest job that waits, or whose worker has let its lease run out; None when there is none."""
-    given = {"worker": worker, "now": now, "lease": LEASE, "most": ATTEMPTS, "time": time.time()}
+    given = {"worker": worker, "now": now, "lease": LEASE, "most": STARTS, "time": time.time()}
     db.execute(
         "UPDATE jobs SET state = 'failed', code = 'crash', updated = :time, hint = 'Get another copy of the file.',"
         " message = 'It was started ' || attempts || ' times and never came to an end.' WHERE state = 'running'"
@@ -123,8 +127,9 @@ def describe(db: sqlite3.Connection, job: Job, outcome: Mapping[str, Any]) -> No
 def fail(db: sqlite3.Connection, job: Job, problem: LyceumError, again: float | None = None) -> None:
     """Mark a job as failed, or queue it once more from the time `again` on (at most a lease ahead)."""
     _end(
-        db, job, "('running')", state="failed" if again is None else "queued", until=again or 0.0, code=problem.code,
-        message=problem.message, hint=problem.hint, outcome=dump({"type": type(problem).__name__}),
+        db, job, "('running')", state="failed" if again is None else "queued", until=again or 0.0,
+        failures=job.failures + 1, code=problem.code, message=problem.message, hint=problem.hint,
+        outcome=dump({"type": type(problem).__name__}),
     )  # fmt: skip
 
 

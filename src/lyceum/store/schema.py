@@ -35,7 +35,8 @@ def m003(db: sqlite3.Connection) -> None:
     for statement in (
         "CREATE TABLE jobs (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,"
         " source TEXT NOT NULL, document TEXT NOT NULL, path TEXT NOT NULL, readers TEXT, options TEXT NOT NULL,"
-        " state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, worker TEXT NOT NULL DEFAULT '',"
+        " state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,"
+        " worker TEXT NOT NULL DEFAULT '',"
         " until REAL NOT NULL DEFAULT 0, code TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '',"
         " hint TEXT NOT NULL DEFAULT '', outcome TEXT NOT NULL DEFAULT '{}', created REAL NOT NULL,"
         " updated REAL NOT NULL)",
