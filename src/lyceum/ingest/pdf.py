@@ -36,7 +36,8 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
                 made = _page(page, index, lines, look, titles.get(index, ()), tables, document.id)
             if index == 0:
                 first = (one.text for one in made.elements if one.kind == "heading" and one.level == 1)
-                made = replace(made, title=title or next(first, ""), warnings=warnings + made.warnings)
+                title = title or next(first, "")
+                made = replace(made, title=title, warnings=warnings + made.warnings, total=count)
             yield from tables.joined(made)
         yield from tables.rest()
     finally:

@@ -94,6 +94,7 @@ def pack_page(page: Page) -> dict[str, Any]:
     return {
         "elements": [pack_element(one) for one in page.elements], "title": page.title,
         "warnings": page.warnings, "place": pack_place(page.place), "ocr": page.ocr, "pictured": page.pictured,
+        "total": page.total,
     }  # fmt: skip
 
 
