@@ -50,6 +50,7 @@ docs: $(TOOLS)  ## write the generated pages of docs/
 
 long: $(TOOLS)  ## every bench in its long form
 	@for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench; done
+	$(RUN)/python bench/hostile.py --files 2000 --seed 6
 
 clean:  ## remove the environment and the demo's home
 	rm -rf $(VENV) .lyceum-demo

@@ -98,10 +98,10 @@ BAD: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "old.doc": ("unsupported", "DOCX", lambda: ole("WordDocument")),
     "old.xls": ("unsupported", "XLSX", lambda: ole("Workbook")),
     "old.ppt": ("unsupported", "PPTX", lambda: ole("PowerPoint Document")),
-    "many.zip": ("unsupported", "Unpack", lambda: packed("a.txt", "b.txt", text="Some words.")),
+    "empty.zip": ("empty", "text", packed),
     "hollow.pptx": ("corrupt", "again", lambda: packed("ppt/presentation.xml", "[Content_Types].xml")),
     "hollow.odt": ("corrupt", "again", lambda: packed("mimetype", text="application/vnd.oasis.opendocument.text")),
-    "book.epub": ("unsupported", "convert", lambda: packed("META-INF/container.xml", "text.html")),
+    "book.epub": ("corrupt", "copy", lambda: packed("META-INF/container.xml", "text.html")),
     "no-words.rtf": ("empty", "text", lambda: b"{\\rtf1\\pard \\par}"),
     "words.rtf": ("mismatch", "name", lambda: b"Just some words."),
 }  # fmt: skip

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
+import subprocess
 from io import BytesIO
 from pathlib import Path
 
@@ -13,9 +15,13 @@ import openpyxl
 import pytest
 from reportlab.pdfgen import canvas
 
+from lyceum.app.session import opened
+from lyceum.app.settings import load
 from lyceum.core.errors import LyceumError, ParseError
 from lyceum.core.types import Document
+from lyceum.ingest import process
 from lyceum.ingest.isolate import Isolated, Parsed
+from lyceum.ingest.pipeline import Job
 from tests.toys import run
 
 PATIENCE = 60.0
@@ -37,8 +43,8 @@ def failed_then_good(reader: Isolated, path: Path, *, kill: bool = False) -> Lyc
             if kill:
                 done, _ = await asyncio.wait({reading}, timeout=0.3)
                 assert not done
-                assert reader._worker is not None
-                os.kill(reader._worker.pid, signal.SIGKILL)
+                assert reader._all[-1]._process is not None
+                os.kill(reader._all[-1]._process.pid, signal.SIGKILL)
             with pytest.raises(ParseError) as problem:
                 await reading
             assert (await read(reader, good)).elements[0].text == GOOD
@@ -138,12 +144,12 @@ def test_a_worker_that_died_between_two_files_is_replaced(tmp_path: Path) -> Non
         reader = Isolated()
         try:
             await read(reader, good)
-            worker = reader._worker
+            worker = reader._all[-1]._process
             assert worker is not None
             os.kill(worker.pid, signal.SIGKILL)
             await worker.wait()
             assert (await read(reader, good)).elements[0].text == GOOD
-            assert reader._worker is not worker
+            assert reader._all[-1]._process is not worker
         finally:
             await reader.close()
 
@@ -155,14 +161,113 @@ def test_a_reader_that_was_closed_in_the_middle_leaves_no_process(slow: Path) ->
         reader = Isolated()
         reading = asyncio.create_task(read(reader, slow))
         await asyncio.wait({reading}, timeout=0.3)
-        assert reader._worker is not None
-        pid = reader._worker.pid
+        assert reader._all[-1]._process is not None
+        pid = reader._all[-1]._process.pid
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        assert reader._worker is None
+        assert reader._all[-1]._process is None
         return pid
 
     pid = run(asyncio.wait_for(work(), PATIENCE))
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.fixture
+def strange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker whose text files say how their parser misbehaves."""
+    monkeypatch.setattr(process, "WORKER", "tests.ingest.strange")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def told(folder: Path, text: str, **limits: float) -> Parsed | ParseError:
+    """Return what became of one file that asks for trouble."""
+    (folder / "strange.txt").write_text(text)
+
+    async def work() -> Parsed | ParseError:
+        reader = Isolated(**limits)  # type: ignore[arg-type]
+        try:
+            return await read(reader, folder / "strange.txt")
+        except ParseError as problem:
+            return problem
+        finally:
+            await reader.close()
+
+    return run(asyncio.wait_for(work(), PATIENCE))
+
+
+LATE = {
+    "sleep": ("time", {"wall_seconds": 1.0}), "spin": ("time", {"cpu_seconds": 1}), "die": ("crash", {}),
+    "allocate": ("limit", {"memory_mb": 256}), "fail": ("corrupt", {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("action", LATE)
+def test_a_late_failure_keeps_the_pages_before_it(tmp_path: Path, strange: None, action: str) -> None:
+    code, limits = LATE[action]
+    found = told(tmp_path, f"{action} 2", **limits)
+    assert isinstance(found, Parsed), found
+    assert ([one.text for one in found.elements], found.incomplete) == (["Page 1.", "Page 2."], True)
+    assert f"2 pages ({code})" in found.warnings[0]
+    failed = told(tmp_path, f"{action} 0", **limits)
+    assert isinstance(failed, ParseError)
+    assert failed.code == code
+
+
+def test_pages_without_end_are_cut(tmp_path: Path, strange: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, most in (("PAGES", 5), ("OUTPUT", 5_000)):
+        with monkeypatch.context() as patch:
+            patch.setattr(process, name, most)
+            found = told(tmp_path, "chatter 0")
+        assert isinstance(found, Parsed)
+        assert (found.incomplete, 3 < found.pages < 9) == (True, True)
+        assert "(limit)" in found.warnings[0]
+
+
+def test_every_page_allows_a_little_more_time(tmp_path: Path, strange: None) -> None:
+    found = told(tmp_path, "work 0", cpu_seconds=1)
+    assert isinstance(found, Parsed)
+    assert (found.incomplete, found.pages) == (False, 10)
+
+
+def test_a_worker_has_its_own_folder_few_rights_and_no_network(
+    tmp_path: Path, strange: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("LANG", str(server.getsockname()[1]))  # one of the few variables it is given
+        found = told(tmp_path, "look 0")
+    assert isinstance(found, Parsed), found
+    folder, temporary, network, *limits = found.elements[0].text.split()
+    assert folder == temporary
+    assert not Path(folder).exists()
+    assert limits == ["64", "0", str(1 << 20)]
+    allowed = subprocess.run(["unshare", "--user", "--net", "true"], capture_output=True, check=False)
+    assert network == "none" or allowed.returncode != 0
+
+
+def test_what_a_parser_started_ends_with_it(tmp_path: Path, strange: None) -> None:
+    found = told(tmp_path, "fork 0", wall_seconds=1.0)
+    assert isinstance(found, Parsed)
+    state = Path(f"/proc/{found.elements[0].text}/stat")
+    assert not state.exists() or state.read_text().split()[2] in "ZX"
+
+
+def test_a_partly_read_file_is_tried_again_only_when_told_or_with_other_limits(
+    tmp_path: Path, strange: None
+) -> None:
+    (tmp_path / "slow.txt").write_text("sleep 2")
+
+    async def ingest(wall: str, *, again: bool = False) -> tuple[str, bool]:
+        values = {"LYCEUM_ENCODER__KIND": "none", "LYCEUM_READER__WALL_SECONDS": wall}
+        job = Job(path=tmp_path / "slow.txt", source="slow.txt", name="slow.txt", again=again)
+        async with opened(load(str(tmp_path / "home"), values)) as platform:
+            (outcome,) = await platform.ingest([job])
+            (document,) = await platform.store.ledger.documents(frozenset({"*"}))
+            assert len(await platform.store.ledger.chunks(document.id)) == 1
+        return outcome.status, document.meta.get("incomplete", False)
+
+    assert run(ingest("1.0")) == ("added", True)
+    assert run(ingest("1.0")) == ("unchanged", True)
+    assert run(ingest("1.0", again=True)) == ("updated", True)
+    assert run(ingest("1.1")) == ("updated", True)

@@ -48,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
         "--password", action="append", default=[], metavar="WORD",
         help="tried on locked PDFs and kept nowhere; may be given again",
     )  # fmt: skip
+    ingest.add_argument("--again", action="store_true", help="try again what could be read only in part")
+    ingest.add_argument("--watch", action="store_true", help="go on with what changes there, until ctrl-C")
+    ingest.add_argument("--delete", action="store_true", help="remove documents whose watched file has gone")
     add("status", "say what the home holds")
     docs = add("docs", "list documents, or show one")
     docs.add_argument("id", nargs="?", metavar="ID")

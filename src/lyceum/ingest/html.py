@@ -37,14 +37,15 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
 
 
 def _decoded(data: bytes) -> str:
+    """Return the characters of a page; a mark at its start weighs more than what it says of itself."""
     declared = _charset.search(data[:2048])
-    if declared:
+    text = ""
+    if declared and not data.startswith(b"\xef\xbb\xbf"):
         try:
-            return data.decode(declared.group(1).decode())
+            text = data.decode(declared.group(1).decode())
         except (LookupError, UnicodeDecodeError):
             pass
-    text = decode(data)
-    return re.sub(r"^\s*<\?xml[^>]*\?>", "", text)
+    return re.sub(r"^\s*<\?xml[^>]*\?>", "", text or decode(data))
 
 
 def _guard_depth(data: bytes) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 
 from lyceum.core.errors import ParseError
+from lyceum.ingest.preflight import directory
 
 PARSERS = {
     "pdf": "lyceum.ingest.pdf:parse",
@@ -23,6 +22,12 @@ PARSERS = {
     "txt": "lyceum.ingest.plain:parse",
     "code": "lyceum.ingest.plain:parse",
     **dict.fromkeys(("png", "jpeg", "tiff", "gif", "bmp", "webp"), "lyceum.ingest.picture:parse"),
+    "epub": "lyceum.ingest.epub:parse",
+    "eml": "lyceum.ingest.mail:parse",
+    "msg": "lyceum.ingest.mail:parse",
+    "zip": "lyceum.ingest.archive:parse",
+    "tar": "lyceum.ingest.archive:parse",
+    "gz": "lyceum.ingest.archive:parse",
 }
 OFFICE = {"word/": "docx", "xl/": "xlsx", "ppt/": "pptx"}
 OPEN = {b"text": "odt", b"spreadsheet": "ods", b"presentation": "odp"}
@@ -30,7 +35,7 @@ CODE = frozenset(
     "py js ts tsx jsx java c h cc cpp hpp cs go rs rb php sh bash sql r scala kt swift lua pl yaml yml toml ini "
     "json xml css".split()
 )
-BINARY_NAMES = frozenset("pdf docx docm xlsx xlsm pptx pptm odt ods odp rtf".split())
+BINARY_NAMES = frozenset("pdf docx docm xlsx xlsm pptx pptm odt ods odp rtf epub msg zip tar gz tgz".split())
 
 # Magic bytes of pictures, whose words are recognised.
 PICTURES = (
@@ -44,7 +49,6 @@ PICTURES = (
 
 # Magic bytes of what cannot be read, with what it is and what to do.
 STRANGERS: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x1f\x8b", "a gzip archive", "Unpack it and add the files."),
     (b"Rar!", "a RAR archive", "Unpack it and add the files."),
     (b"7z\xbc\xaf", "a 7z archive", "Unpack it and add the files."),
     (b"\x7fELF", "a program", "Add its documentation instead."),
@@ -57,6 +61,11 @@ _opendocument = re.compile(
     re.S,
 )
 _page = re.compile(rb"<(?:!doctype\s+html|html)\b", re.I)
+# Fields that open a mail; a text that only happens to start like one must be called .eml.
+_field = re.compile(
+    rb"^(From|To|Subject|Date|Message-ID|MIME-Version|Received|Return-Path|Delivered-To):", re.I | re.M
+)
+_transport = re.compile(rb"^(Message-ID|MIME-Version|Received):", re.I | re.M)
 _markup = re.compile(rb"<(?:!doctype\s+html|html|head|body|div|p|table|h[1-6]|article|section|span)\b", re.I)
 
 
@@ -69,12 +78,12 @@ def detect(data: bytes, name: str) -> str:
     """Return the key of PARSERS for these bytes; raise ParseError when nothing here can read them."""
     if not data.strip(b" \t\r\n\x00\xef\xbb\xbf"):
         raise ParseError(f"{name} is empty.", hint="Add a file with content.", code="empty")
-    if known := _magic(data):
-        return known
-    if data.startswith(b"PK\x03\x04"):
+    if b"%PDF-" in data[:1024]:
+        return "pdf"
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip(data, name)
-    if data.startswith(b"{\\rtf"):
-        return "rtf"
+    if packed := _packed(data):
+        return packed
     if data.startswith(OLE):
         raise _ole(data, name)
     for magic, what, hint in STRANGERS:
@@ -93,13 +102,22 @@ def detect(data: bytes, name: str) -> str:
     return _text(data, ending)
 
 
-def _magic(data: bytes) -> str:
-    if b"%PDF-" in data[:1024]:
-        return "pdf"
-    return next((media for start, media in PICTURES if start.match(data)), "")
+def _packed(data: bytes) -> str:
+    """Return the kind of a picture, an archive, mail or RTF that its first bytes betray, empty for others."""
+    if data.startswith(b"{\\rtf"):
+        return "rtf"
+    if data.startswith(b"\x1f\x8b"):
+        return "gz"
+    if data[257:262] == b"ustar":
+        return "tar"
+    if picture := next((media for start, media in PICTURES if start.match(data)), ""):
+        return picture
+    return "msg" if data.startswith(OLE) and "__properties_version1.0".encode("utf-16-le") in data else ""
 
 
 def _text(data: bytes, ending: str) -> str:
+    if _is_mail(data, ending):
+        return "eml"
     if ending in ("md", "markdown"):
         return "md"
     if ending in ("csv", "tsv"):
@@ -111,24 +129,32 @@ def _text(data: bytes, ending: str) -> str:
     return "html" if opened and _markup.search(head) else "txt"
 
 
+def _is_mail(data: bytes, ending: str) -> bool:
+    head = re.split(rb"\r?\n\r?\n", data.lstrip()[:16_384], maxsplit=1)[0]
+    fields = {field.lower() for field in _field.findall(head)}
+    first = re.match(rb"(?:From |[A-Za-z][A-Za-z0-9-]*:)", head)
+    if ending in ("eml", "mail"):
+        return bool(first and fields)
+    return bool(first and len(fields) >= 3 and _transport.search(head) and ending not in CODE | {"md", "txt"})
+
+
 def _zip(data: bytes, name: str) -> str:
-    try:
-        members = zipfile.ZipFile(io.BytesIO(data)).namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as problem:
-        raise ParseError(
-            f"{name} is a damaged archive.",
-            hint="Save it again in its program, or copy it once more.",
-            code="corrupt",
-        ) from problem
+    members = directory(data, name).namelist()
+    office = "[Content_Types].xml" in members
     for folder, media in OFFICE.items():
-        if any(member.startswith(folder) for member in members):
+        if any(member.startswith(folder) for member in members) and (office or suffix(name) == media):
             return media
     if kind := _opendocument.match(data):  # its type is the first member, stored as it is
         return OPEN[kind.group(1)]
-    what = "an e-book" if "META-INF/container.xml" in members else "a ZIP archive"
-    raise ParseError(
-        f"{name} is {what}.", hint="Unpack or convert it, and add the files.", code="unsupported"
-    )
+    if "META-INF/container.xml" in members:
+        return "epub"
+    if office or {"content.xml", "META-INF/manifest.xml"} <= set(members):
+        raise ParseError(
+            f"{name} is an office file of a kind that is not known.",
+            hint="Save it as PDF.",
+            code="unsupported",
+        )
+    return "zip"
 
 
 def _ole(data: bytes, name: str) -> ParseError:

@@ -11,6 +11,7 @@ import importlib.util
 import resource
 import shutil
 import subprocess
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ GARBLED = 0.3  # of the letters stand for nothing
 SURE = 0.8  # of lines the right way up; upside down they score .6
 SECONDS = 60  # of CPU time that one strip may take on top of its document's
 SCAN = "has no text layer (a scan?)."
+_spent: list[float] = []
 Runs = list[tuple[str, list[tuple[float, float]], float]]
 
 
@@ -92,7 +94,10 @@ def _turned(tool: Engine, pixels: Any, turns: int, point: float) -> Iterator[Wor
     high, wide = pixels.shape[:2]
     for strip, top, factor in _strips(np.rot90(pixels, turns)):
         _allow()
-        for text, corners, score in tool.read(strip):
+        started = time.process_time()
+        found = tool.read(strip)
+        _spent.append(time.process_time() - started)
+        for text, corners, score in found:
             placed = []
             for x, y in ((x / factor, y / factor + top) for x, y in corners):
                 back = ((x, y), (wide - y, x), (wide - x, high - y), (y, high - x))[turns]
@@ -121,6 +126,11 @@ def _strips(pixels: Any) -> Iterator[tuple[Any, int, float]]:
             strip = np.asarray(Image.fromarray(strip).resize(size))
         yield np.ascontiguousarray(strip), top, factor
         top = end
+
+
+def spent() -> float:
+    """Return the seconds of CPU time that this process has used for OCR."""
+    return sum(_spent)
 
 
 def _allow() -> None:

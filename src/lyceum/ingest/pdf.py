@@ -1,51 +1,47 @@
-"""PDF to elements page by page: text layer, headings, two columns, ruled tables; running headers set aside."""
+"""PDF to elements page by page: text layer, headings, two columns, tables; running headers set aside."""
 
 from __future__ import annotations
 
-import io
-import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-import pypdfium2.raw as raw
-
-from lyceum.core.types import Box, Document, Element, Page, Place
+from lyceum.core.types import Box, Document, Element, Page
 from lyceum.ingest import ocr
 from lyceum.ingest.pdf_blocks import compose, ordered
 from lyceum.ingest.pdf_file import opened
 from lyceum.ingest.pdf_headings import Style, Title, outline, style, without_running
 from lyceum.ingest.pdf_layout import Line, read_lines
-from lyceum.ingest.tables import table
+from lyceum.ingest.pdf_tables import Tables
 
 SAMPLE = 40  # pages from which the document's style is learnt
-RULINGS = 4  # fewer paths than this draw no table
-DOTS = "...."
 
 
 def parse(data: bytes, document: Document) -> Iterator[Page]:
     """Yield one page at a time; the first carries the document's title and what had to be done to open it."""
-    pdf, readable, warnings = opened(data, document.meta.get("passwords", ()))
+    pdf, warnings = opened(data, document.meta.get("passwords", ()))
     try:
         count = len(pdf)
         step = max(1, count // SAMPLE)
         learnt = {index: _lines(pdf, index) for index in range(0, count, step)}
         titles = outline(pdf)
         look = style(list(learnt.values()), [titles.get(index, ()) for index in learnt])
-        rulings = _Rulings(readable)
+        tables = Tables()
         title = (pdf.get_metadata_value("Title") or "").strip()
         for index in range(count):
             with closing(pdf[index]) as page:
                 lines = learnt.pop(index, None) or read_lines(page)
                 made = ocr.recognise(page, index + 1, "".join(line.text for line in lines), document)
                 if not made.elements:
-                    found = _elements(page, index, lines, look, titles.get(index, ()), rulings, document.id)
+                    found = _elements(page, index, lines, look, titles.get(index, ()), tables, document.id)
                     made = replace(made, elements=found)
             if index == 0:
                 first = (one.text for one in made.elements if one.kind == "heading" and one.level == 1)
-                made = replace(made, title=title or next(first, ""), warnings=warnings + made.warnings)
-            yield made
+                title = title or next(first, "")
+                made = replace(made, title=title, warnings=warnings + made.warnings, total=count)
+            yield from tables.joined(made)
+        yield from tables.rest()
     finally:
         pdf.close()
 
@@ -61,12 +57,12 @@ def _elements(
     lines: Sequence[Line],
     look: Style,
     titles: Sequence[Title],
-    rulings: _Rulings,
+    finder: Tables,
     doc_id: str,
 ) -> tuple[Element, ...]:
     number = index + 1
     kept = ordered(without_running(lines, look))
-    tables = rulings.tables(page, index, doc_id) if kept else []
+    tables = finder(page, number, doc_id) if kept else []
     elements: list[Element] = []
     start = 0
     for found in sorted(tables, key=lambda one: _first_inside(kept, one)):
@@ -90,73 +86,3 @@ def _first_inside(lines: Sequence[Line], found: Element) -> int:
 
 def _outside(lines: Sequence[Line], tables: Sequence[Element]) -> list[Line]:
     return [line for line in lines if not any(_inside(line, one.place.box) for one in tables)]
-
-
-class _Rulings:
-    """Finds ruled tables; pdfplumber is slow, so it is opened only for a page that draws enough paths."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self._plumber: Any = None
-
-    def tables(self, page: Any, index: int, doc_id: str) -> list[Element]:
-        if page.get_rotation() or not _draws(page):
-            return []
-        if self._plumber is None:
-            import pdfplumber
-
-            self._plumber = pdfplumber.open(io.BytesIO(self.data))
-        drawn = self._plumber.pages[index]
-        text_page = page.get_textpage()
-        left, _, _, top = page.get_cropbox()
-        elements = []
-        for found in drawn.find_tables():
-            rows = [
-                [_words(text_page, cell, left, top) if cell else "" for cell in row.cells]
-                for row in found.rows
-            ]
-            if _believable(rows):
-                places = [Place(page=index + 1, box=_rounded(row.bbox)) for row in found.rows]
-                made = table(doc_id, rows, places)
-                if made:
-                    elements.append(_placed(made, Place(page=index + 1, box=_rounded(found.bbox))))
-        text_page.close()
-        drawn.close()
-        return elements
-
-
-def _draws(page: Any) -> bool:
-    """Say whether a page holds enough drawn paths for a table."""
-    paths = page.get_objects(filter=[raw.FPDF_PAGEOBJ_PATH], max_depth=2)
-    return sum(1 for _ in itertools.islice(paths, RULINGS)) == RULINGS
-
-
-def _words(text_page: Any, cell: Box, left: float, top: float) -> str:
-    x0, y0, x1, y1 = cell
-    text: str = text_page.get_text_bounded(x0 + left + 0.5, top - y1 + 0.5, x1 + left - 0.5, top - y0 - 0.5)
-    return text.replace("\u0002", "").replace("\ufffe", "")
-
-
-def _believable(rows: Sequence[Sequence[str]]) -> bool:
-    """Refuse plot frames, boxes around text and tables of contents: 2 x 2, half filled, no leader dots."""
-    cells = [cell for row in rows for cell in row]
-    filled = [cell for cell in cells if cell.strip()]
-    wide = len(rows) >= 2 and max(map(len, rows)) >= 2
-    return (
-        wide and len(filled) >= len(cells) / 2 and sum(DOTS in cell for cell in filled) < len(filled) / 4 + 1
-    )
-
-
-def _rounded(box: Any) -> Box:
-    return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-
-
-def _placed(element: Element, place: Place) -> Element:
-    return Element(
-        doc_id=element.doc_id,
-        kind="table",
-        text=element.text,
-        place=place,
-        pieces=element.pieces,
-        table=element.table,
-    )

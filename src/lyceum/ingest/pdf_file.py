@@ -26,17 +26,16 @@ _parent = re.compile(rb"/Parent\s+(\d{1,7})\s+\d{1,5}\s+R\b")
 _packed = re.compile(rb"/Type\s*/ObjStm\b")
 
 
-def opened(data: bytes, passwords: Sequence[str] = ()) -> tuple[Any, bytes, tuple[str, ...]]:
-    """Return the document, the bytes that every reader can open without a password, and warnings."""
+def opened(data: bytes, passwords: Sequence[str] = ()) -> tuple[Any, tuple[str, ...]]:
+    """Return the document and warnings."""
     try:
         pdf = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as problem:
         if "password" in str(problem).lower():
-            unlocked = _unlocked(data, passwords)
-            return pdfium.PdfDocument(unlocked), unlocked, ()
+            return pdfium.PdfDocument(_unlocked(data, passwords)), ()
     else:
         if len(pdf):
-            return pdf, data, ()
+            return pdf, ()
         pdf.close()
     for written in _repairs(data, passwords):
         try:
@@ -44,7 +43,7 @@ def opened(data: bytes, passwords: Sequence[str] = ()) -> tuple[Any, bytes, tupl
         except pdfium.PdfiumError:
             continue
         if len(pdf):
-            return pdf, written, (REPAIRED,)
+            return pdf, (REPAIRED,)
         pdf.close()
     raise ParseError(
         "The PDF is damaged and cannot be opened.", hint="Print it to a new PDF, or get another copy."

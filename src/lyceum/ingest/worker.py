@@ -1,22 +1,26 @@
 """The parsing process: limits are set before any parser is imported; one JSON line a page goes to its parent.
 
 Standard input: one JSON line a job {path, media, name, id, meta}; `meta` holds the options of parsers (passwords,
-ocr) or, under "picture", what to draw instead. Standard output: {"page"} lines, then {"done"} or {"error"}. What
-libraries print goes to standard error. It serves many jobs.
+ocr) or, under "picture", what to draw instead. Standard output: {"page"} lines, then {"done", "spent"} or
+{"error"}. What libraries print goes to standard error. It serves many jobs.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
+import math
 import os
 import resource
+import signal
 import sys
 from typing import IO, Any
 
 from lyceum.core.errors import LyceumError
 from lyceum.core.packed import dump, pack_element, pack_place
 from lyceum.core.types import Document, Page
+
+PAGE_SECONDS = 0.2  # of the processor, that each page read adds to what a file may use
+NEW_USER, NEW_NETWORK, PARENT_DEATH_SIGNAL = 0x10000000, 0x40000000, 1  # of linux/sched.h and linux/prctl.h
 
 
 def main() -> None:
@@ -25,11 +29,21 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     limit(memory_mb)
+    confine()
     for line in sys.stdin:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        spent = int(used.ru_utime + used.ru_stime)
-        resource.setrlimit(resource.RLIMIT_CPU, (spent + cpu_seconds, resource.RLIM_INFINITY))
-        serve(json.loads(line), out)
+        serve(json.loads(line), out, cpu_seconds)
+
+
+def confine() -> None:
+    """Leave the network where the kernel allows it, and end with the parent whatever ends that."""
+    import ctypes
+
+    system = ctypes.CDLL(None)
+    if hasattr(system, "unshare") and system.unshare(NEW_NETWORK):
+        # Without privileges it takes a user namespace, in which this process owns nothing but itself.
+        system.unshare(NEW_USER | NEW_NETWORK)
+    if hasattr(system, "prctl"):
+        system.prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def limit(memory_mb: int) -> None:
@@ -42,57 +56,38 @@ def limit(memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
 
-def exhausted() -> bool:
-    """Say whether this process has come near its limit: a library may call what failed by another name."""
-    most = resource.getrlimit(resource.RLIMIT_AS)[0]
-    try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-            peak = next((int(line.split()[1]) * 1024 for line in file if line.startswith("VmPeak")), 0)
-    except OSError:
-        return False
-    return most != resource.RLIM_INFINITY and peak > 0.9 * most
+def serve(job: dict[str, Any], out: IO[str], cpu_seconds: int) -> None:
+    """Parse one file; every page it has allows the file a little more time, OCR all that it takes."""
+    from lyceum.ingest import ocr
+    from lyceum.ingest.reading import blamed, exhausted, read
 
-
-def serve(job: dict[str, Any], out: IO[str]) -> None:
-    """Parse one file; whatever a parser raises becomes an error line, for the file's author is a stranger."""
-    from lyceum.ingest.media import PARSERS
-
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    until = used.ru_utime + used.ru_stime + cpu_seconds - ocr.spent()
+    allow(until + ocr.spent())
     name = job["name"]
     try:
-        with open(job["path"], "rb") as file:
-            data = file.read()
-        if "picture" in job["meta"]:
-            from lyceum.ingest.drawing import draw
+        with blamed(name):
+            with open(job["path"], "rb") as file:
+                data = file.read()
+            if "picture" in job["meta"]:
+                from lyceum.ingest.drawing import draw
 
-            write(out, {"page": draw(data, job["media"], job["meta"]["picture"])})
-            write(out, {"done": True})
-            return
-        module, _, function = PARSERS[job["media"]].partition(":")
-        parse = getattr(importlib.import_module(module), function)
-        for page in parse(
-            data, Document(id=job["id"], source=name, version="", media=job["media"], meta=job["meta"])
-        ):
-            write(out, {"page": pack_page(page)})
-        write(out, {"done": True})
+                write(out, {"page": draw(data, job["media"], job["meta"]["picture"])})
+            else:
+                document = Document(
+                    id=job["id"], source=name, version="", media=job["media"], meta=job["meta"]
+                )
+                for number, page in enumerate(read(data, document), start=1):
+                    write(out, {"page": pack_page(page)})
+                    allow(until + PAGE_SECONDS * number + ocr.spent())
+        write(out, {"done": True, "spent": exhausted()})
     except LyceumError as problem:
         write(out, {"error": {"code": problem.code, "message": problem.message, "hint": problem.hint}})
-    except (
-        MemoryError,
-        SystemError,
-        ImportError,
-    ):  # the last two are what Python makes of a failed allocation
-        hint = "Split the file, or raise reader.memory_mb in lyceum.toml."
-        write(out, {"error": {"code": "limit", "message": f"{name} needs too much memory.", "hint": hint}})
-    except Exception as problem:  # noqa: BLE001 - one item of a batch: its failure becomes data
-        if "memory" in str(problem).lower() or exhausted():
-            hint = "Split the file, or raise reader.memory_mb in lyceum.toml."
-            write(
-                out, {"error": {"code": "limit", "message": f"{name} needs too much memory.", "hint": hint}}
-            )
-            return
-        message = f"{name} could not be read: {type(problem).__name__}."
-        hint = "Open it in its program and save it again, or convert it to PDF."
-        write(out, {"error": {"code": "corrupt", "message": message, "hint": hint}})
+
+
+def allow(seconds: float) -> None:
+    """Let the process run until it has used so much of the processor, and be killed then."""
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), resource.RLIM_INFINITY))
 
 
 def pack_page(page: Page) -> dict[str, Any]:
@@ -100,6 +95,7 @@ def pack_page(page: Page) -> dict[str, Any]:
     return {
         "elements": [pack_element(one) for one in page.elements], "title": page.title,
         "warnings": page.warnings, "place": pack_place(page.place), "ocr": page.ocr, "pictured": page.pictured,
+        "total": page.total,
     }  # fmt: skip
 
 

@@ -11,17 +11,20 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lyceum.core.errors import StoreError
+from filelock import FileLock, Timeout
+
+from lyceum.core.errors import Busy, StoreError
 from lyceum.core.types import Change, Chunk, Document, Element
 from lyceum.store import codec
 from lyceum.store.schema import MIGRATIONS, migrate
 
 T = TypeVar("T")
+Arguments = Sequence[Any] | Mapping[str, Any]
 DOCUMENT = (
     "d.id, d.source, v.version, v.title, v.media, v.language, d.readers, v.meta"
     " FROM documents d JOIN versions v ON v.key = d.current"
@@ -72,12 +75,12 @@ class Ledger:
 
         return await asyncio.to_thread(read)
 
-    async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:
-        """Return the current version and the readers of every document, for whoever ingests."""
-        rows = await asyncio.to_thread(
-            self._rows,
-            "SELECT d.id, v.version, d.readers FROM documents d JOIN versions v ON v.key = d.current",
-            [],
+    async def versions(self, document_id: str | None = None) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return the current version and the readers of every document or one, for whoever ingests."""
+        rows = await self.rows(
+            "SELECT d.id, v.version, d.readers FROM documents d JOIN versions v ON v.key = d.current"
+            " WHERE ?1 IS NULL OR d.id = ?1",
+            [document_id],
         )
         return {doc_id: (version, frozenset(json.loads(readers))) for doc_id, version, readers in rows}
 
@@ -203,7 +206,8 @@ class Ledger:
         return await asyncio.to_thread(self._write, work)
 
     def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with _ours(self.path):
+        # One connection that writes or checkpoints at a time: jobs are queued while a batch is being stored.
+        with _ours(self.path), FileLock(self.path.with_name("ledger.lock"), timeout=60):
             db = self._connect(writing=True)
             try:
                 migrate(db)
@@ -220,7 +224,11 @@ class Ledger:
 
     # --- connections -----------------------------------------------------------------------------------
 
-    def _rows(self, sql: str, arguments: Iterable[Any]) -> list[Any]:
+    async def rows(self, sql: str, arguments: Arguments = ()) -> list[Any]:
+        """Return what a query finds, for the other files of this room; nothing in a home without a ledger."""
+        return await asyncio.to_thread(self._rows, sql, arguments)
+
+    def _rows(self, sql: str, arguments: Arguments) -> list[Any]:
         if not self.path.exists():
             return [] if "COALESCE" not in sql else [(0,)]
         with _ours(self.path):
@@ -229,7 +237,7 @@ class Ledger:
                 db = self._local.db = self._connect(writing=False)
                 with self._guard:
                     self._open.append(db)
-            return list(db.execute(sql, tuple(arguments)).fetchall())
+            return list(db.execute(sql, arguments).fetchall())
 
     def _connect(self, *, writing: bool) -> sqlite3.Connection:
         mode = "rwc" if writing else "ro"
@@ -272,6 +280,10 @@ def _ours(path: Path) -> Iterator[None]:
     """Turn SQLite's exceptions into ours, each with what to do."""
     try:
         yield
+    except Timeout as problem:
+        raise Busy(f"Another process is writing to {path}.", hint="Try again.") from problem
+    except OSError as problem:
+        raise StoreError(f"{path} cannot be written.", hint="Check the folder's permissions.") from problem
     except sqlite3.OperationalError as problem:
         text = str(problem)
         if "full" in text:

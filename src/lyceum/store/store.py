@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lyceum.core.errors import REBUILD, Busy, NotFound, StoreError
+from lyceum.core.errors import REBUILD, Busy, LyceumError, NotFound, StoreError
 from lyceum.core.protocols import View
 from lyceum.core.trace import span
 from lyceum.store import writes
@@ -23,6 +24,7 @@ from lyceum.store.ledger import Ledger
 
 log = logging.getLogger(__name__)
 BATCH = 2_000
+Also = Callable[[sqlite3.Connection], None]
 
 
 class Store:
@@ -36,10 +38,11 @@ class Store:
         self.wait_seconds = wait_seconds
         self._turn = asyncio.Lock()
 
-    async def put(self, batch: writes.Batch) -> None:
+    async def put(self, batch: writes.Batch, also: Also = lambda db: None) -> None:
         """Write documents with their chunks; on return all of them are current and will survive a power cut.
 
-        A document that was there keeps answering with its old version until its new one is complete.
+        A document that was there keeps answering with its old version until its new one is complete. `also` runs
+        in the transaction that makes them current; when it raises, none of them is and nothing of them is left.
         """
         if not batch:
             return
@@ -50,8 +53,18 @@ class Store:
             for document, _, _ in batch:
                 if document.meta.get("kept"):
                     await asyncio.to_thread(self.files.settle, document.meta["sha256"])
-            with span("store.flip"):
-                await self.ledger.write(lambda db: writes.flip(db, keys, batch))
+
+            def flip(db: sqlite3.Connection) -> None:
+                writes.flip(db, keys, batch)
+                also(db)
+
+            try:
+                with span("store.flip"):
+                    await self.ledger.write(flip)
+            except LyceumError:
+                await self.ledger.write(writes.drop_leftovers)
+                await self._apply()
+                raise
 
     async def remove(self, document_id: str, readers: frozenset[str]) -> None:
         """Delete a document from the ledger and from every view."""
@@ -61,10 +74,17 @@ class Store:
             await self.ledger.write(lambda db: writes.remove(db, document_id))
             await self._apply()
 
-    async def set_readers(self, document_id: str, readers: frozenset[str]) -> None:
-        """Change who may read a document; on return revocations and grants both hold."""
+    async def set_readers(
+        self, document_id: str, readers: frozenset[str], also: Also = lambda db: None
+    ) -> None:
+        """Change who may read a document; on return revocations and grants both hold. `also` as in `put`."""
+
+        def change(db: sqlite3.Connection) -> None:
+            writes.set_readers(db, document_id, readers)
+            also(db)
+
         async with self.writing():
-            await self.ledger.write(lambda db: writes.set_readers(db, document_id, readers))
+            await self.ledger.write(change)
             await self._apply()
 
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:

@@ -1,0 +1,190 @@
+"""EML and MSG to the mail's subject, head and body, then its attachments as parts; pictures in the text are ignored.
+
+Lines are counted in the mail as it is shown: the subject is line 1, the head follows, then the body.
+"""
+
+from __future__ import annotations
+
+import email
+import io
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.message import Message
+from typing import Any
+
+from lyceum.core.errors import ParseError
+from lyceum.core.text import clean, squeeze
+from lyceum.core.types import Document, Element, Page, Piece, Place
+from lyceum.ingest.decode import decode
+from lyceum.ingest.members import Load, over, read_members
+from lyceum.ingest.reading import read
+
+FIELDS = ("From", "To", "Cc", "Date")
+MARK = b"\xef\xbb\xbf"  # says UTF-8 more loudly than what a page says of itself
+# Properties by the numbers of MS-OXPROPS that python-oxmsg gives no name of its own.
+DISPLAY_CC, DISPLAY_TO, RTF_BODY = 0x0E03, 0x0E04, 0x1009
+DISPLAY_NAME, SHORT_NAME, CONTENT_ID = 0x3001, 0x3704, 0x3712
+
+
+@dataclass(slots=True)
+class _Mail:
+    """What both formats have in common; a body is ("txt" or "html", its bytes)."""
+
+    subject: str
+    head: list[tuple[str, str]]
+    bodies: list[tuple[str, bytes]] = field(default_factory=list)
+    attached: list[tuple[str, Load]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def parse(data: bytes, document: Document) -> Iterator[Page]:
+    """Yield a page for the mail itself and those of its attachments."""
+    mail = _msg(data) if document.media == "msg" else _eml(data)
+    if mail.attached:
+        mail.head.append(("Attachments", ", ".join(name for name, _ in mail.attached)))
+    head = [(name, squeeze(clean(text))) for name, text in mail.head]
+    lines = [f"{name}: {text}" for name, text in head if text]
+    subject = squeeze(clean(mail.subject))
+    elements = list(_head(subject, lines, document.id))
+    warnings = list(mail.warnings)
+    for kind, body in mail.bodies:
+        before = "\n" * (len(lines) + 2) if kind == "txt" else ""
+        try:
+            for page in read(MARK + before.encode() + body, replace(document, media=kind)):
+                elements += (_lower(one) for one in page.elements)
+                warnings += page.warnings
+        except ParseError as problem:
+            warnings.append(f"Its body was left out ({problem.code}): {problem}")
+    yield Page(elements=tuple(elements), title=subject, warnings=tuple(warnings))
+    with suppress(ParseError):  # every one of them is among the warnings; the mail itself was read
+        yield from read_members(mail.attached, document, level=2)
+
+
+def _head(subject: str, lines: list[str], doc_id: str) -> Iterator[Element]:
+    if subject:
+        place = Place(line=1)
+        piece = Piece(start=0, end=len(subject), place=place)
+        yield Element(doc_id=doc_id, kind="heading", text=subject, place=place, pieces=(piece,), level=1)
+    pieces, start = [], 0
+    for number, line in enumerate(lines, start=2):
+        pieces.append(Piece(start=start, end=start + len(line), place=Place(line=number)))
+        start += len(line) + 1
+    if lines:
+        text = "\n".join(lines)
+        yield Element(doc_id=doc_id, kind="text", text=text, place=Place(line=2), pieces=tuple(pieces))
+
+
+def _lower(one: Element) -> Element:
+    return replace(one, level=one.level + 1) if one.level else one
+
+
+def _eml(data: bytes) -> _Mail:
+    message = email.message_from_bytes(data)
+    head = [(name, ", ".join(map(_words, message.get_all(name, [])))) for name in FIELDS]
+    mail = _Mail(_words(message.get("Subject", "")), head)
+    _walk(message, mail)
+    return mail
+
+
+def _walk(part: Message, mail: _Mail, *, related: bool = False) -> None:
+    """Sort the parts of a message: of alternatives the plainest, texts as body, the rest as attachments."""
+    kind = part.get_content_type()
+    inner: Any = part.get_payload() if part.is_multipart() else []
+    name = _words(part.get_filename() or "")
+    if kind == "message/rfc822" and inner:
+        name = name or (_words(inner[0].get("Subject", "")) or "message") + ".eml"
+        mail.attached.append((name, _given(inner[0].as_bytes())))
+    elif kind == "multipart/alternative":
+        for one in sorted(inner, key=lambda one: one.get_content_type() != "text/plain")[:1]:
+            _walk(one, mail)
+    elif part.is_multipart():
+        for one in inner:
+            _walk(one, mail, related=kind == "multipart/related")
+    elif kind in ("text/plain", "text/html") and not name and part.get_content_disposition() != "attachment":
+        mail.bodies.append(("html" if kind == "text/html" else "txt", _text(part).encode()))
+    elif not (related and kind.startswith("image/")):  # a logo, a signature
+        content: Any = part.get_payload(decode=True)
+        mail.attached.append((name or kind.replace("/", "."), _given(content or b"")))
+
+
+def _given(data: bytes) -> Load:
+    def load(most: int) -> bytes:
+        if len(data) > most:
+            raise over("The attachments are too large")
+        return data
+
+    return load
+
+
+def _text(part: Message) -> str:
+    payload: Any = part.get_payload(decode=True)
+    return _decoded(payload or b"", str(part.get_content_charset() or ""))
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    """Return text in the charset it claims, in a likelier one where the claim is wrong or unknown."""
+    charset = "gb18030" if charset.lower() in ("gb2312", "gbk", "x-gbk") else charset
+    try:
+        return data.decode(charset or "utf-8")
+    except (LookupError, UnicodeDecodeError, ValueError):
+        return decode(data)
+
+
+def _words(value: Any) -> str:
+    """Return a header's words (RFC 2047), also those that somebody wrote as bare bytes."""
+    try:
+        found = decode_header(value)
+    except (HeaderParseError, ValueError):
+        return str(value)
+    return "".join(
+        text if isinstance(text, str) else _decoded(text, charset or "") for text, charset in found
+    )
+
+
+def _msg(data: bytes) -> _Mail:
+    from oxmsg import Message as Outlook
+    from oxmsg.domain import constants
+
+    message = Outlook.load(io.BytesIO(data))
+    words = message.properties.str_prop_value
+    to = ", ".join(f"{one.name or ''} <{one.email_address or ''}>" for one in message.recipients)
+    sent = message.sent_date.strftime("%Y-%m-%d %H:%M %Z") if message.sent_date else ""
+    head = [
+        ("From", message.sender or ""),
+        ("To", words(DISPLAY_TO) or to),
+        ("Cc", words(DISPLAY_CC) or ""),
+        ("Date", sent),
+    ]
+    mail = _Mail(message.subject, head)
+    html = message.properties.binary_prop_value(constants.PID_HTML)
+    if message.body:
+        mail.bodies.append(("txt", message.body.encode("utf-8", "replace")))
+    elif html or message.html_body:
+        page = _decoded(html, _codepage(message)) if html else message.html_body or ""
+        mail.bodies.append(("html", page.encode("utf-8", "replace")))
+    elif message.properties.binary_prop_value(RTF_BODY):
+        mail.warnings.append("Its body is kept as RTF only, which is not read. Save it as EML or PDF.")
+    for one in message.attachments:
+        names = (
+            one.file_name,
+            one.properties.str_prop_value(SHORT_NAME),
+            one.properties.str_prop_value(DISPLAY_NAME),
+        )
+        name = next((name for name in names if name), "attachment")
+        if one.file_bytes is None:
+            mail.warnings.append(
+                f"{name} was left out (unsupported): it is a mail inside the mail, or elsewhere."
+            )
+        elif not ((one.mime_type or "").startswith("image/") and one.properties.str_prop_value(CONTENT_ID)):
+            mail.attached.append((name, _given(one.file_bytes)))
+    return mail
+
+
+def _codepage(message: Any) -> str:
+    try:
+        return str(message.properties.body_encoding)
+    except LookupError:  # a code page that has no name here
+        return ""
