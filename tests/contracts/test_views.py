@@ -131,7 +131,7 @@ def test_damaged_views_are_rebuilt(tmp_path: Path, name: str, damage: str) -> No
             elif damage in ("emptied", "garbage") and file.name not in ("state.json", ".tantivy-meta.lock"):
                 file.write_bytes(b"" if damage == "emptied" else b"\x00garbage")
         again = Home(tmp_path, home.encoder)
-        assert await getattr(again, name).position() == 0
+        assert await again.store.position(getattr(again, name)) == 0
         encoded = home.encoder.encoded
         await again.store.catch_up()
         assert await again.texts("pump red") == before

@@ -30,7 +30,13 @@ def m001(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001,)
+def m002(db: sqlite3.Connection) -> None:
+    """Which ledger this is: views that have followed another one, or this one before a restore, start again."""
+    db.execute("CREATE TABLE identity (ledger TEXT NOT NULL)")
+    db.execute("INSERT INTO identity VALUES (lower(hex(randomblob(8))))")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001, m002)
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -42,6 +48,7 @@ def migrate(db: sqlite3.Connection) -> None:
             step(db)
             db.execute(f"PRAGMA user_version = {number}")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")

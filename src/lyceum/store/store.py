@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lyceum.core.disk import PASSING, on_disk
 from lyceum.core.errors import REBUILD, Busy, NotFound, StoreError
 from lyceum.core.protocols import View
 from lyceum.core.trace import span
@@ -70,7 +71,10 @@ class Store:
         await self.ledger.write(lambda db: writes.put_vectors(db, encoder, rows))
 
     async def catch_up(self) -> None:
-        """Bring every view to the ledger's last change; skipped when another process is writing right now."""
+        """Bring every view to the ledger's last change; skipped when another process is writing right now.
+
+        On a disk that is full or read-only what is there still answers.
+        """
         if behind := await self.behind():
             if max(behind.values()) > BATCH:  # after an encoder was added, for example
                 told = ", ".join(f"{name} {missing:,}" for name, missing in behind.items())
@@ -80,26 +84,30 @@ class Store:
                     await self._apply()
             except Busy:
                 return
+            except StoreError as problem:
+                if problem.code not in PASSING:
+                    raise
+                log.warning("The views stay behind: %s", problem)
 
     async def behind(self) -> dict[str, int]:
         """Return how many changes each view lacks, only for those that lack any."""
+        positions = {view.name: await self.position(view) for view in self.views}
         last = await self.ledger.sequence()
-        behind = {view.name: last - await view.position() for view in self.views}
+        # A view ahead of its ledger has followed one that was put away: all is missing.
+        behind = {name: last - at if at <= last else last for name, at in positions.items()}
         return {name: missing for name, missing in behind.items() if missing > 0}
+
+    async def position(self, view: View) -> int:
+        """Return how far a view has followed this ledger."""
+        view.ledger = await self.ledger.identity()
+        return await view.position()
 
     @asynccontextmanager
     async def writing(self, wait: float | None = None) -> AsyncIterator[None]:
         """Hold the write lock of this home; what a killed writer left unconfirmed is dropped first."""
         wait = self.wait_seconds if wait is None else wait
         async with self._turn:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / "write.lock", timeout=wait, thread_local=False)
-            try:
-                await asyncio.to_thread(lock.acquire)
-            except Timeout as problem:
-                raise Busy(
-                    f"Another process is writing to {self.folder}.", hint="Wait for it to end and try again."
-                ) from problem
+            lock = await asyncio.to_thread(write_lock, self.folder, wait)
             try:
                 await self.ledger.write(writes.drop_leftovers)
                 yield
@@ -113,7 +121,8 @@ class Store:
     async def _follow(self, view: View) -> None:
         """Bring a view up to date; one that cannot go on from where it was starts again."""
         try:
-            await self._replay(view)
+            with on_disk(f"the view {view.name}"):
+                await self._replay(view)
         except StoreError as problem:
             if problem.code != REBUILD:
                 raise
@@ -121,9 +130,26 @@ class Store:
 
     async def _replay(self, view: View) -> None:
         with span("store.apply", view=view.name) as facts:
-            since = await view.position()
+            since = await self.position(view)
+            if since > await self.ledger.sequence():
+                await view.reset()
+                since = 0
             facts["changes"] = 0
             while changes := await self.ledger.changes(since, BATCH):
                 await view.apply(changes)
                 since = changes[-1].sequence
                 facts["changes"] += len(changes)
+
+
+def write_lock(folder: Path, wait: float) -> FileLock:
+    """Return the held write lock of a home, which is made when it is missing."""
+    lock = FileLock(folder / "write.lock", timeout=wait, thread_local=False)
+    with on_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout as problem:
+            raise Busy(
+                f"Another process is writing to {folder}.", hint="Wait for it to end and try again."
+            ) from problem
+    return lock
