@@ -150,9 +150,9 @@ def test_another_recipe_rebuilds(tmp_path: Path) -> None:
 
     async def check() -> None:
         home = await filled(tmp_path)
-        assert await Postings(tmp_path, Other()).position() == 0
+        assert await home.store.position(Postings(tmp_path, Other())) == 0
         other = Vectors(tmp_path, OtherEncoder(), home.ledger, home.store.keep_vectors)
-        assert await other.position() == 0
+        assert await home.store.position(other) == 0
         assert await home.dense.position() == 4, "the old view stays beside the new one"
 
     run(check())

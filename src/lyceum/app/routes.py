@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lyceum.app import shapes
 from lyceum.app.session import ask, search
-from lyceum.core.errors import InvalidInput, LyceumError, NotFound, ParseError
+from lyceum.core.disk import on_disk
+from lyceum.core.errors import InvalidInput, LyceumError, NotFound, ParseError, StoreError
 from lyceum.core.ids import random_id
 from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Query
@@ -110,9 +111,14 @@ async def add_document(
 
 
 def _spool(file: UploadFile, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    with (folder / "upload").open("wb") as out:
-        shutil.copyfileobj(file.file, out)
+    try:
+        with on_disk("The spool"):
+            folder.mkdir(parents=True)
+            with (folder / "upload").open("wb") as out:
+                shutil.copyfileobj(file.file, out)
+    except StoreError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _confirmed(outcome: Outcome) -> dict[str, Any]:

@@ -83,6 +83,10 @@ class View(Protocol):
         """Forget everything: position is 0."""
         ...
 
+    async def check(self) -> tuple[int, list[str]]:
+        """Return how many chunks can be found, and the names of broken files."""
+        ...
+
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
         """Return at most k (number, score), best first, readable by `query.readers` and passing its filters.
 

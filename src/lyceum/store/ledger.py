@@ -242,13 +242,8 @@ class Ledger:
                 self._local, self._file = threading.local(), file
 
     def _connect(self, *, writing: bool) -> sqlite3.Connection:
-        mode = "rwc" if writing else "ro"
-        if not writing and not os.access(self.path.parent, os.W_OK):
-            wal = Path(f"{self.path}-wal")
-            # A read-only disk cannot hold the -shm file that WAL needs; without a -wal nothing is missing.
-            mode += "&immutable=1" if not wal.exists() or wal.stat().st_size == 0 else ""
         db = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=self.wait_seconds, isolation_level=None,
+            address(self.path, writing=writing), uri=True, timeout=self.wait_seconds, isolation_level=None,
             check_same_thread=False,
         )  # fmt: skip
         if writing:
@@ -269,6 +264,16 @@ class Ledger:
                 db.close()
             self._open.clear()
             self._local = threading.local()
+
+
+def address(file: Path, *, writing: bool = False) -> str:
+    """Return the address by which SQLite opens a ledger's file."""
+    mode = "rwc" if writing else "ro"
+    if not writing and not os.access(file.absolute().parent, os.W_OK):
+        wal = Path(f"{file}-wal")
+        # A read-only disk cannot hold the -shm file that WAL needs; without a -wal nothing is missing.
+        mode += "&immutable=1" if not wal.exists() or wal.stat().st_size == 0 else ""
+    return f"{file.absolute().as_uri()}?mode={mode}"
 
 
 def _document(row: Sequence[Any]) -> Document:

@@ -7,7 +7,6 @@ with repeated titles stands for BM25F with title weight 3 (k1 1.2, b 0.75; Rober
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import threading
 from collections import Counter
@@ -84,6 +83,8 @@ class Postings:
         state.write(self.folder, {**known, "pending": max(last, doubtful), "files": {}})
         try:
             self._commit(index, changes, doubtful)
+            files = [file for file in self.folder.iterdir() if not file.name.startswith("state.json")]
+            sealed = state.seal((file for file in files if file.suffix != ".lock"), known.get("files", {}))
         except (ValueError, OSError) as problem:
             self._forget()
             raise self._failed(problem) from problem
@@ -91,13 +92,9 @@ class Postings:
         groups |= {tuple(sorted(one.document.readers)) for one in changes if one.document is not None}
         fresh = {
             "recipe": self.recipe, "ledger": self.ledger, "position": last, "pending": last,
-            "readers": sorted(groups), "files": self._sealed(known.get("files", {})),
+            "readers": sorted(groups), "files": sealed,
         }  # fmt: skip
         state.write(self.folder, fresh)
-
-    def _sealed(self, known: Mapping[str, list[int]]) -> dict[str, list[int]]:
-        files = json.loads((self.folder / ".managed.json").read_bytes())
-        return state.seal((self.folder / name for name in files if (self.folder / name).exists()), known)
 
     def _failed(self, problem: Exception) -> StoreError:
         """Say why nothing could be written; a view whose files are in the way starts again."""
@@ -159,6 +156,13 @@ class Postings:
             except (ValueError, OSError):
                 return None
         return self._index
+
+    async def check(self) -> tuple[int, list[str]]:
+        """Return how many chunks can be found, and the files that are broken, looking at every byte."""
+        found = await asyncio.to_thread(state.read, self.folder)
+        wrong = await asyncio.to_thread(state.broken, self.folder, found.get("files", {}), thorough=True)
+        searcher = await asyncio.to_thread(self._reopened)
+        return (searcher.num_docs if searcher else 0), wrong
 
     # --- asking ----------------------------------------------------------------------------------------
 

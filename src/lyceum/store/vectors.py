@@ -237,6 +237,12 @@ class Vectors:
             if file.suffix in (".i8", ".rows") and not file.name.startswith(f"{generation}."):
                 file.unlink()
 
+    async def check(self) -> tuple[int, list[str]]:
+        """Return how many chunks can be found, and the files that are broken, looking at every byte."""
+        found = await asyncio.to_thread(self._state)
+        wrong = await asyncio.to_thread(state.broken, self.folder, found.get("files", {}), thorough=True)
+        return int(found.get("live", 0)), wrong
+
     # --- asking ----------------------------------------------------------------------------------------
 
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
