@@ -21,6 +21,7 @@ from lyceum.core.errors import Busy, StoreError
 from lyceum.core.types import Change, Chunk, Document, Element
 from lyceum.store import codec
 from lyceum.store.schema import MIGRATIONS, migrate
+from lyceum.store.state import sync_folder
 
 T = TypeVar("T")
 DOCUMENT = (
@@ -192,9 +193,12 @@ class Ledger:
 
     def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with _ours(self.path):
+            named = self._settle()
             db = self._connect(writing=True)
             try:
-                self._settle(db)
+                db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # the log is made here
+                if not named:  # SQLite does so too, and overlooks that it failed
+                    sync_folder(self.path.parent)
                 migrate(db)
                 db.execute("BEGIN IMMEDIATE")
                 try:
@@ -209,15 +213,24 @@ class Ledger:
             finally:
                 db.close()
 
-    def _settle(self, db: sqlite3.Connection) -> None:
-        """After a failure, and at a process's first write, move the log into the file before adding to it.
+    def _settle(self) -> bool:
+        """After a failure, and at a process's first write, write the log anew before anything is added to it.
 
         A failed fsync leaves pages that count as clean and are on no disk (Rebello et al. 2020): what is
-        appended behind them would be lost with them. The checkpoint writes them anew.
+        appended behind them would be lost with them, and a checkpoint would mix what is safe with what is
+        not. Return whether there is a log.
         """
-        if not self._sound and db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            raise Busy(f"Another program holds {self.path}.", hint="Wait for it to end and try again.")
+        log = Path(f"{self.path}-wal")
+        there = log.exists()
+        if there and not self._sound:
+            with log.open("r+b") as file:
+                content = file.read()
+                file.seek(0)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
         self._sound = False
+        return there
 
     # --- connections -----------------------------------------------------------------------------------
 

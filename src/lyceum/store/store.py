@@ -50,9 +50,9 @@ class Store:
 
     async def remove(self, document_id: str, readers: frozenset[str]) -> None:
         """Delete a document from the ledger and from every view."""
-        if not await self.ledger.documents(readers, document_id):
-            raise NotFound(f"There is no document {document_id}.", hint="`lyceum docs` lists them.")
-        async with self.writing():
+        async with self.writing():  # first, so that "not there" too is said of what is safely written
+            if not await self.ledger.documents(readers, document_id):
+                raise NotFound(f"There is no document {document_id}.", hint="`lyceum docs` lists them.")
             await self.ledger.write(lambda db: writes.remove(db, document_id))
             await self._apply()
 
@@ -63,8 +63,12 @@ class Store:
             await self._apply()
 
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:
-        """Return the current version and the readers of every document."""
-        return await self.ledger.versions()
+        """Return the current version and the readers of every document.
+
+        "Unchanged" is a confirmation as well: what an earlier failure left in doubt is written anew first.
+        """
+        async with self.writing():
+            return await self.ledger.versions()
 
     async def keep_vectors(self, encoder: str, rows: list[tuple[bytes, bytes]]) -> None:
         """Store computed vectors; called by views while this process holds the lock."""
