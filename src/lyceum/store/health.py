@@ -111,4 +111,7 @@ def facts(file: Path) -> dict[str, int]:
         " WHERE d.current IS NOT v.key",
     }
     with closing(opened(file)) as db:
-        return {name: db.execute(sql).fetchone()[0] for name, sql in counted.items()}
+        try:
+            return {name: db.execute(sql).fetchone()[0] for name, sql in counted.items()}
+        except sqlite3.DatabaseError as problem:
+            raise refused("damaged", file, problem) from problem

@@ -7,8 +7,11 @@ with repeated titles stands for BM25F with title weight 3 (k1 1.2, b 0.75; Rober
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import tempfile
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -152,10 +155,21 @@ class Postings:
         if self._index is None:
             try:
                 with _calm():
-                    self._index = tantivy.Index.open(str(self.folder))
+                    self._index = tantivy.Index.open(str(self._place()))
             except (ValueError, OSError):
                 return None
         return self._index
+
+    def _place(self) -> Path:
+        """Return the folder; where nothing can be written one of links to it, since tantivy locks to read."""
+        if os.access(self.folder, os.W_OK):
+            return self.folder
+        links = Path(tempfile.mkdtemp(prefix="lyceum-"))
+        weakref.finalize(self, shutil.rmtree, links, True)
+        for file in self.folder.iterdir():
+            if file.suffix != ".lock":
+                (links / file.name).symlink_to(file)
+        return links
 
     async def check(self) -> tuple[int, list[str]]:
         """Return how many chunks can be found, and the files that are broken, looking at every byte."""
