@@ -198,9 +198,9 @@ async def main() -> None:
         await child(Path(options.child), options.form)
         return
     recorded.needs_strace()
-    wanted = int(options.states or (2500 if options.quick else 20000))
-    homes = int(options.homes or (25 if options.quick else 300))
-    control = max(wanted // 10, 250)
+    wanted = int(options.states or (1600 if options.quick else 20000))
+    homes = int(options.homes or (12 if options.quick else 300))
+    control = max(wanted // 10, 200)
     rng = random.Random(5)
     with tempfile.TemporaryDirectory(dir=MEMORY) as work:
         folder = Path(work)

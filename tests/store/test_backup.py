@@ -207,7 +207,7 @@ def test_damaged_ledger_is_explained_and_healed(
     assert main(["restore", str(tmp_path / "copy.db"), *home]) == 0
     assert main(["doctor", *home]) == 0
     capsys.readouterr()
-    assert main(["search", "pump P7", *home]) == 0
+    assert main(["search", "pump P7", "--json", *home]) == 0
     assert "The pump P7 costs 700 EUR" in capsys.readouterr().out
 
 

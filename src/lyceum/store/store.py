@@ -19,6 +19,7 @@ from lyceum.core.protocols import View
 from lyceum.core.trace import span
 from lyceum.store import writes
 from lyceum.store.ledger import Ledger
+from lyceum.store.state import sync_folder
 
 log = logging.getLogger(__name__)
 BATCH = 2_000
@@ -149,7 +150,10 @@ def write_lock(folder: Path, wait: float) -> FileLock:
     """Return the held write lock of a home, which is made when it is missing."""
     lock = FileLock(folder / "write.lock", timeout=wait, thread_local=False)
     with on_disk(folder):
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+        for made in missing:  # a home whose name no disk holds is lost with all that is in it
+            sync_folder(made.absolute().parent)
         try:
             lock.acquire()
         except Timeout as problem:
