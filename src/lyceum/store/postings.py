@@ -76,7 +76,7 @@ class Postings:
         if not changes:
             return
         known = state.read(self.folder)
-        if self._position() == 0:
+        if not known or self._position() == 0:
             known = self._reset()
         index = self._open()
         assert index is not None
@@ -131,7 +131,12 @@ class Postings:
     def _reset(self) -> dict[str, Any]:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        self._index = tantivy.Index(SCHEMA, path=str(self.folder))
+        try:
+            with _calm():
+                self._index = tantivy.Index(SCHEMA, path=str(self.folder))
+        except ValueError as problem:
+            self._forget()
+            raise self._failed(problem) from problem
         self._searcher, self._stamp, self._doubted = None, (-1, -1), False
         known = {"recipe": self.recipe, "ledger": self.ledger, "position": 0, "pending": 0, "readers": []}
         state.write(self.folder, known)
