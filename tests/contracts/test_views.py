@@ -141,6 +141,29 @@ def test_damaged_views_are_rebuilt(tmp_path: Path, name: str, damage: str) -> No
     run(check())
 
 
+@pytest.mark.parametrize("name", VIEWS)
+def test_state_that_vanishes_while_it_is_written_loses_nothing(tmp_path: Path, name: str) -> None:
+    """Between the question how far a view is and the next changes its state could not be read: it starts again."""
+
+    async def check() -> None:
+        home = await filled(tmp_path)
+        view = getattr(home, name)
+        position, apply = view.position, view.apply
+
+        async def forgetful(changes):  # type: ignore[no-untyped-def]
+            view.apply = apply
+            (view.folder / "state.json").unlink()
+            await apply(changes)
+
+        view.apply = forgetful
+        await home.store.put([document("more.md", "pump five")])
+        assert view.apply == apply
+        assert await position() == await home.ledger.sequence()
+        assert (await view.check())[0] == 5
+
+    run(check())
+
+
 def test_another_recipe_rebuilds(tmp_path: Path) -> None:
     class Other(Standard):
         name = "other"

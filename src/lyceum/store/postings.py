@@ -78,6 +78,7 @@ class Postings:
         known = state.read(self.folder)
         if not known or self._position() == 0:
             known = self._reset()
+            state.must_begin(changes, self.name)
         index = self._open()
         assert index is not None
         last = changes[-1].sequence

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from lyceum.core.errors import REBUILD, StoreError
+from lyceum.core.types import Change
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -28,6 +31,12 @@ def write(folder: Path, state: dict[str, Any]) -> None:
         os.fsync(file.fileno())
     temporary.replace(folder / "state.json")
     sync_folder(folder)
+
+
+def must_begin(changes: Sequence[Change], name: str) -> None:
+    """Refuse to go on in the middle of the log with a view that has just been emptied: the store replays it."""
+    if changes[0].sequence > 1:
+        raise StoreError(f"The view {name} starts again.", hint="Try again.", code=REBUILD)
 
 
 def seal(files: Iterable[Path], known: Mapping[str, list[int]]) -> dict[str, list[int]]:

@@ -147,7 +147,10 @@ class Vectors:
     def _apply(self, changes: Sequence[Change], packed: Mapping[int, bytes]) -> None:
         if not changes:
             return
-        known = (self._state() if self._position() else {}) or self._reset()
+        known = self._state() if self._position() else {}
+        if not known:
+            known = self._reset()
+            state.must_begin(changes, self.name)
         state.write(self.folder, {**known, "files": {}})  # not sealed while it is written
         sets = [frozenset(group) for group in known["readers"]]
         matrix_file, rows_file = self._files(known["generation"])
