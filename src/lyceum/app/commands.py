@@ -153,6 +153,28 @@ async def run_status(arguments: argparse.Namespace, settings: Settings) -> int:
     return OK
 
 
+async def run_backup(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Write the ledger into one file."""
+    from lyceum.store import backup
+
+    found = await asyncio.to_thread(backup.backup, settings.home, Path(arguments.file))
+    said = f"{arguments.file} holds {found['documents']} documents, {found['chunks']} chunks; checked."
+    _out(arguments, {"file": arguments.file, **found}, said)
+    return OK
+
+
+async def run_restore(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Put a backup in the ledger's place and bring the views up to it."""
+    from lyceum.store import backup
+
+    found = await asyncio.to_thread(backup.restore, settings.home, Path(arguments.file))
+    async with opened(settings) as platform:
+        behind = await platform.store.behind()
+    said = f"{settings.home} holds {found['documents']} documents, {found['chunks']} chunks."
+    _out(arguments, {"home": str(settings.home), **found, "behind": behind}, said)
+    return OK
+
+
 async def run_docs(arguments: argparse.Namespace, settings: Settings) -> int:
     """List documents, or show one with its chunks."""
     from lyceum.app import show

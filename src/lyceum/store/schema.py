@@ -30,6 +30,12 @@ def m001(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
+def m002(db: sqlite3.Connection) -> None:
+    """Which ledger this is: views that have followed another one, or this one before a restore, start again."""
+    db.execute("CREATE TABLE identity (ledger TEXT NOT NULL)")
+    db.execute("INSERT INTO identity VALUES (lower(hex(randomblob(8))))")
+
+
 def m003(db: sqlite3.Connection) -> None:
     """Uploads as jobs; `number` keeps their order, `until` is a lease's end or the time before which none begins."""
     for statement in (
@@ -46,7 +52,7 @@ def m003(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001, m003)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001, m002, m003)
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -58,6 +64,7 @@ def migrate(db: sqlite3.Connection) -> None:
             step(db)
             db.execute(f"PRAGMA user_version = {number}")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
