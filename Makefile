@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 $(TOOLS): $(READY)
-	$(PIP) -e '.[models,dev]'
+	$(PIP) -e '.[models,ocr,dev]'
 	@touch $(TOOLS)
 
 demo: setup  ## read the example documents and answer questions about them

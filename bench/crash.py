@@ -17,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import common
 from common import Figure
 
+from lyceum.core.errors import NotFound, StoreError
 from lyceum.core.types import Query
 from tests.toys import ALL, Home, document
 
@@ -43,21 +45,33 @@ def made(number: int, version: int) -> tuple:  # type: ignore[type-arg]
     return document(f"doc{number}.md", *texts, version=str(version))
 
 
-async def work(folder: Path) -> None:
+async def work(home: Home, attempts: int = 1) -> None:
     """Do what is left of the operations; a line in `confirmed` says that one is safe."""
-    home = Home(folder)
-    log = folder / "confirmed"
+    log = home.folder / "confirmed"
     done = len(log.read_text().splitlines()) if log.exists() else 0
     await home.store.catch_up()
     with log.open("a") as file:
         for kind, number, version in operations()[done:]:
-            if kind == "put":
-                await home.store.put([made(number, version)])
-            elif await home.ledger.documents(ALL, document(f"doc{number}.md")[0].id):
-                await home.store.remove(document(f"doc{number}.md")[0].id, ALL)
+            await once(home, kind, number, version, attempts)
             file.write(f"{kind} {number} {version}\n")
             file.flush()
     await home.store.catch_up()
+
+
+async def once(home: Home, kind: str, number: int, version: int, attempts: int) -> None:
+    """Do one operation; after a failure the ledger is opened again and it is tried again."""
+    try:
+        if kind == "put":
+            await home.store.put([made(number, version)])
+        else:
+            with suppress(NotFound):
+                await home.store.remove(document(f"doc{number}.md")[0].id, ALL)
+    except StoreError:
+        if attempts <= 1:
+            raise
+        await home.ledger.close()
+        await home.ledger.sequence()
+        await once(home, kind, number, version, attempts - 1)
 
 
 async def inspect(folder: Path) -> tuple[list[str], dict[str, list[str]]]:
@@ -96,12 +110,14 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 async def main() -> None:
     options = common.arguments(
-        __doc__, child="work in this home (used by the bench itself)", kills="how many (50)"
+        __doc__,
+        child="work in this home (used by the bench itself)",
+        kills="how many (100; 1000 is the long form)",
     )
     if options.child:
-        await work(Path(options.child))
+        await work(Home(Path(options.child)))
         return
-    kills = int(options.kills or (12 if options.quick else 50))
+    kills = int(options.kills or (12 if options.quick else 100))
     rng = random.Random(11)
     with tempfile.TemporaryDirectory() as calm_folder:
         started = time.perf_counter()

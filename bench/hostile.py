@@ -25,7 +25,7 @@ from common import Figure
 
 from lyceum.core.errors import ParseError
 from lyceum.core.types import Document
-from lyceum.ingest import isolate
+from lyceum.ingest import process
 from lyceum.ingest.isolate import Isolated
 from lyceum.ingest.worker import PAGE_SECONDS
 from tests.ingest.mutated import corpus, mutations
@@ -166,7 +166,7 @@ async def work(files: list[tuple[str, bytes]], limits: Limits, folder: Path, ben
 
 async def controls(folder: Path, bench: Bench) -> tuple[int, int]:
     """Return how many misbehaving parsers were stopped as they should be, and how often the watch saw an excess."""
-    usual, isolate.WORKER = isolate.WORKER, "tests.ingest.strange"
+    usual, process.WORKER = process.WORKER, "tests.ingest.strange"
     os.environ["PYTHONPATH"] = str(common.ROOT)
     stopped = seen = 0
     try:
@@ -191,7 +191,7 @@ async def controls(folder: Path, bench: Bench) -> tuple[int, int]:
             print(f"control of the watch: {fault or 'nothing seen'}")
             seen += bool(fault)
     finally:
-        isolate.WORKER = usual
+        process.WORKER = usual
     return stopped, seen
 
 

@@ -1,7 +1,8 @@
 """Writes examples/documents from examples/corpus/sources: one small file a source, in the format its name says.
 
-Sources are text with front matter, Markdown-like headings, and tables with `|`; spreadsheets have `=== sheet`.
-Run it in the development environment (reportlab, python-docx, openpyxl): python examples/make_corpus.py
+Sources are text with front matter, Markdown-like headings, and tables with `|`; spreadsheets have `=== sheet`, mails
+`=== attachment name`, archives `=== file name`, slides a `# title` each and `note:` lines. Run it in the development
+environment; Chinese pictures need Debian's fonts-droid-fallback: python examples/make_corpus.py
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ import datetime
 import html
 import re
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
+from email.message import EmailMessage
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import docx
 import openpyxl
+import pptx
+import pypdfium2
+from PIL import Image, ImageDraw, ImageFont
+from pptx.util import Pt
 from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
@@ -30,6 +37,8 @@ HERE = Path(__file__).parent
 SOURCES, TARGET = HERE / "corpus" / "sources", HERE / "documents"
 TWO_COLUMNS = {"incident-report-rotterdam.pdf", "board-minutes-2025-11.pdf"}
 GB18030 = {"legacy-dispatch-notes-zh.txt", "fire-drill-report-zh.txt"}
+SCANS = {"warehouse-lease-scan.pdf"}
+CHINESE_FONT = "/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf"
 FIXED = datetime.datetime(2026, 1, 15, 9, 0, 0)
 Block = tuple[str, Any]
 
@@ -60,7 +69,7 @@ def blocks(body: str) -> Iterator[Block]:
             yield "p", line.strip()
 
 
-def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
+def write_pdf(target: Path | BytesIO, meta: dict[str, str], body: str) -> None:
     """Headings by size and weight, ruled tables, one or two columns, a running footer."""
     chinese = meta["language"] == "zh"
     if chinese:
@@ -76,7 +85,7 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
             ("li", font, 10, 1),
         )
     }  # fmt: skip
-    columns = 2 if target.name in TWO_COLUMNS else 1
+    columns = 2 if isinstance(target, Path) and target.name in TWO_COLUMNS else 1
     small = 7 if columns == 2 else 8.5
     cell = ParagraphStyle("cell", fontName=font, fontSize=small, leading=small * 1.25, **wrap)
     head = ParagraphStyle("head", parent=cell, fontName=bold)
@@ -114,10 +123,107 @@ def write_pdf(target: Path, meta: dict[str, str], body: str) -> None:
         Frame(margin + n * (width + gap), 18 * mm, width, A4[1] - 36 * mm, 0, 0, 0, 0) for n in range(columns)
     ]
     made = BaseDocTemplate(
-        str(target), pagesize=A4, title=meta["title"], author="Talvora Cold Chain Group", invariant=1
+        str(target) if isinstance(target, Path) else target,
+        pagesize=A4,
+        title=meta["title"],
+        author="Talvora Cold Chain Group",
+        invariant=1,
     )
     made.addPageTemplates(PageTemplate(frames=frames, onPage=footer))
     made.build(story)
+
+
+def write_scan(target: Path, meta: dict[str, str], body: str) -> None:
+    """A PDF of pictures, as an office scanner makes it: grey, 200 dpi, a little askew, no text layer."""
+    plain = BytesIO()
+    write_pdf(plain, meta, body)
+    pages = []
+    for page in pypdfium2.PdfDocument(plain.getvalue()):
+        picture = page.render(scale=200 / 72, grayscale=True).to_pil().convert("L")
+        pages.append(picture.rotate(0.4, fillcolor=250, resample=Image.Resampling.BICUBIC))
+    made = pypdfium2.PdfDocument.new()
+    for picture in pages:
+        data = BytesIO()
+        picture.save(data, "JPEG", quality=40)
+        image = pypdfium2.PdfImage.new(made)
+        image.load_jpeg(BytesIO(data.getvalue()), inline=True)
+        image.set_matrix(pypdfium2.PdfMatrix().scale(*A4))
+        page = made.new_page(*A4)
+        page.insert_obj(image)
+        page.gen_content()
+    made.save(target)
+
+
+def write_png(target: Path, meta: dict[str, str], body: str) -> None:
+    """A photographed form: large Chinese characters on grey paper."""
+    lines = [(48 if kind == "h1" else 30, content) for kind, content in blocks(body)]
+    picture = Image.new("L", (1240, 140 + sum(size * 2 for size, _ in lines)), 238)
+    draw, top = ImageDraw.Draw(picture), 60
+    for size, text in lines:
+        left = 90.0
+        for latin, other in re.findall(r"([!-~]+)|([^!-~]+)", text):
+            font = ImageFont.load_default(size) if latin else ImageFont.truetype(CHINESE_FONT, size)
+            draw.text((left, top + size), latin or other, 25, font, anchor="ls")
+            left += draw.textlength(latin or other, font)
+        top += size * 2
+    picture.save(target, optimize=True)
+
+
+def write_pptx(target: Path, meta: dict[str, str], body: str) -> None:
+    """A slide for every `# title`: bullets in the body, a table below, notes under the slide."""
+    show = pptx.Presentation()
+    properties = show.core_properties
+    properties.title, properties.author = meta["title"], "Talvora Cold Chain Group"
+    properties.created = properties.modified = FIXED
+    for number, part in enumerate(re.split(r"^# ", body, flags=re.M)[1:]):
+        title, _, rest = part.partition("\n")
+        slide = show.slides.add_slide(show.slide_layouts[0 if number == 0 else 1])
+        slide.shapes.title.text = title.strip()
+        notes = re.findall(r"^note: (.*)$", rest, re.M)
+        said = []
+        for kind, content in blocks(re.sub(r"^note: .*$", "", rest, flags=re.M)):
+            if kind == "table":
+                held = slide.shapes.add_table(
+                    len(content), len(content[0]), Pt(60), Pt(150), Pt(600), Pt(24 * len(content))
+                )
+                for row, cells in enumerate(content):
+                    for column, text in enumerate(cells):
+                        held.table.cell(row, column).text = text
+            else:
+                said.append(content)
+        slide.placeholders[1].text = "\n".join(said)
+        if notes:
+            slide.notes_slide.notes_text_frame.text = "\n".join(notes)
+    buffer = BytesIO()
+    show.save(buffer)
+    _same_bytes(buffer, target)
+
+
+def write_eml(target: Path, meta: dict[str, str], body: str) -> None:
+    """A mail with its attachments; Chinese text in GB18030, as old mail programs send it."""
+    text, *parts = re.split(r"^=== attachment (.*)\n", body, flags=re.M)
+    mail = EmailMessage()
+    for name in ("From", "To", "Subject"):
+        mail[name] = meta[name.lower()]
+    mail["Date"] = datetime.datetime.fromisoformat(meta["date"]).replace(hour=9, tzinfo=datetime.UTC)
+    mail["Message-ID"] = f"<{target.stem}@talvora.example>"
+    mail.set_content(text.strip() + "\n", charset="gb18030" if meta["language"] == "zh" else "utf-8")
+    for name, content in zip(parts[::2], parts[1::2], strict=True):
+        mail.add_attachment(content.encode(), maintype="application", subtype="octet-stream", filename=name)
+    if mail.is_multipart():
+        mail.set_boundary("=_talvora_0001")
+    target.write_bytes(mail.as_bytes())
+
+
+def write_zip(target: Path, meta: dict[str, str], body: str) -> None:
+    """An archive whose members are written like files of their own."""
+    parts = re.split(r"^=== file (.*)\n", body, flags=re.M)[1:]
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(target, "w") as out:
+        for name, content in zip(parts[::2], parts[1::2], strict=True):
+            sheet = f"=== {Path(name).stem}\n" if name.endswith(".xlsx") else ""
+            WRITERS[name.rsplit(".", 1)[-1]](Path(folder) / name, meta, sheet + content.strip("\n"))
+            info = zipfile.ZipInfo(name, FIXED.timetuple()[:6])
+            out.writestr(info, (Path(folder) / name).read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def _widths(rows: list[list[str]], width: float, font: str, size: float) -> list[float]:
@@ -252,7 +358,8 @@ def write_txt(target: Path, meta: dict[str, str], body: str) -> None:
 
 WRITERS = {
     "pdf": write_pdf, "docx": write_docx, "xlsx": write_xlsx, "html": write_html,
-    "csv": write_csv, "md": write_md, "txt": write_txt,
+    "csv": write_csv, "md": write_md, "txt": write_txt, "png": write_png, "pptx": write_pptx,
+    "eml": write_eml, "zip": write_zip,
 }  # fmt: skip
 
 
@@ -263,7 +370,8 @@ def main() -> None:
     for source in sorted(SOURCES.glob("*.txt")):
         meta, body = read(source)
         target = TARGET / source.name.removesuffix(".txt")
-        WRITERS[target.suffix[1:]](target, meta, body)
+        writer = write_scan if target.name in SCANS else WRITERS[target.suffix[1:]]
+        writer(target, meta, body)
         print(f"{target.stat().st_size:7}  {target.name}")
 
 

@@ -120,13 +120,12 @@ def build(
     from lyceum.observe.metrics import Metrics
 
     metrics = Metrics()
-    ingest = Ingest(store, parts["reader"], parts["splitter"], metrics.ingested)
+    reader = parts["reader"]
+    # One more than there are workers: a file is split while the workers read the next ones.
+    at_once = getattr(reader, "workers", 0) + 1
+    ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
     pictures = make("reader", tables["reader"], parts)  # one of its own: a long document holds up no picture
-    closing = [
-        one
-        for one in (parts["reader"], pictures, chat, store.ledger, parts["spans"])
-        if hasattr(one, "close")
-    ]
+    closing = [one for one in (reader, pictures, chat, store.ledger, parts["spans"]) if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
         spans=parts["spans"], embedder=embedder, chat=chat, splitter=parts["splitter"],

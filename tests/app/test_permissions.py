@@ -28,7 +28,7 @@ OPEN = {
 }
 ABSENT = "0123456789abcdef"
 VOLATILE = re.compile(
-    r'"(?:id|created|created_at|trace_id|seconds|message_id|item_id)":\s*(?:"[^"]*"|[\d.]+)|msg_\w+|resp_\w+'
+    r'"(?:id|created|updated|created_at|trace_id|seconds|message_id|item_id)":\s*(?:"[^"]*"|[\d.]+)|msg_\w+|resp_\w+'
 )
 QUESTION = "Where does the canaryword lie in the canarychest?"
 CHAT = {"model": "lyceum", "messages": [{"role": "user", "content": QUESTION}]}
@@ -44,6 +44,9 @@ BY_ID: dict[tuple[str, str], list[dict[str, Any]]] = {
     ],
     ("DELETE", "/api/documents/{document_id}"): [{}],
     ("GET", "/api/traces/{trace_id}"): [{}],
+    ("GET", "/api/jobs/{job_id}"): [{}],
+    ("GET", "/api/jobs/{job_id}/events"): [{}, {"headers": {"Last-Event-ID": "1"}}],
+    ("DELETE", "/api/jobs/{job_id}"): [{}],
 }  # fmt: skip
 ALIKE: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", "/api/documents"): [
@@ -57,6 +60,7 @@ ALIKE: dict[tuple[str, str], list[dict[str, Any]]] = {
         {"json": {"model": "lyceum", "input": QUESTION}},
         {"json": {"model": "lyceum", "input": QUESTION, "stream": True}},
     ],
+    ("GET", "/api/jobs"): [{}, {"params": {"limit": 1}}],
     ("GET", "/v1/models"): [{}],
     ("POST", "/v1/embeddings"): [{"json": {"model": "minilm", "input": "canaryword"}}],
     ("POST", "/v1/rerank"): [{"json": {"query": "canaryword", "documents": ["a", "b"]}}],
@@ -84,9 +88,16 @@ def worlds(
 
 
 def path_of(route: str, document: str, number: str = "1") -> str:
-    return (
-        route.replace("{document_id}", document).replace("{trace_id}", document).replace("{number}", number)
-    )
+    return re.sub(r"\{(document|trace|job)_id\}", document, route).replace("{number}", number)
+
+
+def named(client: TestClient, route: str, document: dict[str, Any]) -> str:
+    """Return the id of what the owner has that a route is about: the document, a trace, the upload's job."""
+    if "trace" in route:
+        asked = {"question": QUESTION, "readers": [OWNER]}
+        return str(client.post("/api/answer", json=asked).json()["trace_id"])
+    jobs = client.get("/api/jobs", params={"as": OWNER}).json() if "job" in route else []
+    return next((job["id"] for job in jobs if job["document_id"] == document["id"]), document["id"])
 
 
 def seen(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
@@ -112,12 +123,11 @@ def test_an_unreadable_document_is_an_absent_one(
     worlds: tuple[TestClient, TestClient, dict[str, Any]], route: tuple[str, str]
 ) -> None:
     secret, _, document = worlds
-    owners = secret.post("/api/answer", json={"question": QUESTION, "readers": [OWNER]}).json()
     for given in BY_ID[route]:
         more = {key: value for key, value in given.items() if key != "number"}
         if "CHUNK" in more.get("params", {}).values():
             more["params"] = {"chunk": document["chunks"][0]["id"]}
-        name = owners["trace_id"] if "trace" in route[1] else document["id"]
+        name = named(secret, route[1], document)
         number = given.get("number", "1")
         foreign = secret.request(route[0], path_of(route[1], name, number), **more)
         absent = secret.request(route[0], path_of(route[1], ABSENT, number), **more)
@@ -134,8 +144,7 @@ def test_control_the_owner_is_told(
     worlds: tuple[TestClient, TestClient, dict[str, Any]], route: tuple[str, str]
 ) -> None:
     secret, _, document = worlds
-    owners = secret.post("/api/answer", json={"question": QUESTION, "readers": [OWNER]}).json()
-    name = owners["trace_id"] if "trace" in route[1] else document["id"]
+    name = named(secret, route[1], document)
     assert secret.get(path_of(route[1], name), params={"as": OWNER}).status_code == 200
 
 

@@ -131,12 +131,35 @@ def test_damaged_views_are_rebuilt(tmp_path: Path, name: str, damage: str) -> No
             elif damage in ("emptied", "garbage") and file.name not in ("state.json", ".tantivy-meta.lock"):
                 file.write_bytes(b"" if damage == "emptied" else b"\x00garbage")
         again = Home(tmp_path, home.encoder)
-        assert await getattr(again, name).position() == 0
+        assert await again.store.position(getattr(again, name)) == 0
         encoded = home.encoder.encoded
         await again.store.catch_up()
         assert await again.texts("pump red") == before
         # The vectors came back from the ledger: only the two questions were encoded.
         assert home.encoder.encoded - encoded <= 2
+
+    run(check())
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_state_that_vanishes_while_it_is_written_loses_nothing(tmp_path: Path, name: str) -> None:
+    """Between the question how far a view is and the next changes its state could not be read: it starts again."""
+
+    async def check() -> None:
+        home = await filled(tmp_path)
+        view = getattr(home, name)
+        position, apply = view.position, view.apply
+
+        async def forgetful(changes):  # type: ignore[no-untyped-def]
+            view.apply = apply
+            (view.folder / "state.json").unlink()
+            await apply(changes)
+
+        view.apply = forgetful
+        await home.store.put([document("more.md", "pump five")])
+        assert view.apply == apply
+        assert await position() == await home.ledger.sequence()
+        assert (await view.check())[0] == 5
 
     run(check())
 
@@ -150,9 +173,9 @@ def test_another_recipe_rebuilds(tmp_path: Path) -> None:
 
     async def check() -> None:
         home = await filled(tmp_path)
-        assert await Postings(tmp_path, Other()).position() == 0
+        assert await home.store.position(Postings(tmp_path, Other())) == 0
         other = Vectors(tmp_path, OtherEncoder(), home.ledger, home.store.keep_vectors)
-        assert await other.position() == 0
+        assert await home.store.position(other) == 0
         assert await home.dense.position() == 4, "the old view stays beside the new one"
 
     run(check())

@@ -90,7 +90,7 @@ BAD: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "hollow.xlsx": ("corrupt", "again", lambda: packed("xl/workbook.xml", text="<workbook")),
     "locked.pdf": ("password", "password", lambda: pdf(lock=StandardEncryption("sesame", "owner"))),
     "locked.docx": ("password", "password", lambda: ole("EncryptedPackage")),
-    "picture.pdf": ("unsupported", "OCR", lambda: b"\x89PNG\r\n\x1a\n" + bytes(64)),
+    "picture.pdf": ("corrupt", "copy", lambda: b"\x89PNG\r\n\x1a\n" + bytes(64)),
     "words.pdf": ("mismatch", "name", lambda: b"Just some words."),
     "words.xlsx": ("mismatch", "name", lambda: b"a,b\n1,2\n"),
     "strange.bin": ("unsupported", "Convert", lambda: bytes(range(1, 32)) * 100),
@@ -107,9 +107,9 @@ BAD: dict[str, tuple[str, str, Callable[[], bytes]]] = {
 }  # fmt: skip
 
 
-def ingested(home: Path, *jobs: Job) -> dict[str, Outcome]:
+def ingested(home: Path, *jobs: Job, **environment: str) -> dict[str, Outcome]:
     async def work() -> dict[str, Outcome]:
-        async with opened(load(str(home), {"LYCEUM_MODELS": str(home / "models")})) as platform:
+        async with opened(load(str(home), environment | {"LYCEUM_MODELS": str(home / "models")})) as platform:
             return {outcome.source: outcome for outcome in await platform.ingest(jobs)}
 
     return run(work())

@@ -19,7 +19,7 @@ from lyceum.app.session import opened
 from lyceum.app.settings import load
 from lyceum.core.errors import LyceumError, ParseError
 from lyceum.core.types import Document
-from lyceum.ingest import isolate
+from lyceum.ingest import process
 from lyceum.ingest.isolate import Isolated, Parsed
 from lyceum.ingest.pipeline import Job
 from tests.toys import run
@@ -43,8 +43,8 @@ def failed_then_good(reader: Isolated, path: Path, *, kill: bool = False) -> Lyc
             if kill:
                 done, _ = await asyncio.wait({reading}, timeout=0.3)
                 assert not done
-                assert reader._worker is not None
-                os.kill(reader._worker.pid, signal.SIGKILL)
+                assert reader._all[-1]._process is not None
+                os.kill(reader._all[-1]._process.pid, signal.SIGKILL)
             with pytest.raises(ParseError) as problem:
                 await reading
             assert (await read(reader, good)).elements[0].text == GOOD
@@ -144,12 +144,12 @@ def test_a_worker_that_died_between_two_files_is_replaced(tmp_path: Path) -> Non
         reader = Isolated()
         try:
             await read(reader, good)
-            worker = reader._worker
+            worker = reader._all[-1]._process
             assert worker is not None
             os.kill(worker.pid, signal.SIGKILL)
             await worker.wait()
             assert (await read(reader, good)).elements[0].text == GOOD
-            assert reader._worker is not worker
+            assert reader._all[-1]._process is not worker
         finally:
             await reader.close()
 
@@ -161,12 +161,12 @@ def test_a_reader_that_was_closed_in_the_middle_leaves_no_process(slow: Path) ->
         reader = Isolated()
         reading = asyncio.create_task(read(reader, slow))
         await asyncio.wait({reading}, timeout=0.3)
-        assert reader._worker is not None
-        pid = reader._worker.pid
+        assert reader._all[-1]._process is not None
+        pid = reader._all[-1]._process.pid
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        assert reader._worker is None
+        assert reader._all[-1]._process is None
         return pid
 
     pid = run(asyncio.wait_for(work(), PATIENCE))
@@ -177,7 +177,7 @@ def test_a_reader_that_was_closed_in_the_middle_leaves_no_process(slow: Path) ->
 @pytest.fixture
 def strange(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker whose text files say how their parser misbehaves."""
-    monkeypatch.setattr(isolate, "WORKER", "tests.ingest.strange")
+    monkeypatch.setattr(process, "WORKER", "tests.ingest.strange")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
@@ -218,7 +218,7 @@ def test_a_late_failure_keeps_the_pages_before_it(tmp_path: Path, strange: None,
 def test_pages_without_end_are_cut(tmp_path: Path, strange: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, most in (("PAGES", 5), ("OUTPUT", 5_000)):
         with monkeypatch.context() as patch:
-            patch.setattr(isolate, name, most)
+            patch.setattr(process, name, most)
             found = told(tmp_path, "chatter 0")
         assert isinstance(found, Parsed)
         assert (found.incomplete, 3 < found.pages < 9) == (True, True)

@@ -113,7 +113,7 @@ def test_readers_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     ("name", "content", "code"),
     [
         ("empty.txt", b"  \n", "empty"),
-        ("picture.txt", b"\x89PNG\r\n\x1a\n123", "unsupported"),
+        ("picture.txt", b"\x89PNG\r\n\x1a\n123", "corrupt"),
         ("named.pdf", b"just some words", "mismatch"),
         ("cut.docx", b"PK\x03\x04broken", "corrupt"),
         ("cut.pdf", b"%PDF-1.7\nbroken", "corrupt"),

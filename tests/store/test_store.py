@@ -130,7 +130,7 @@ def test_another_process_sees_commits(tmp_path: Path) -> None:
 def test_damaged_ledger_says_what_to_do(tmp_path: Path) -> None:
     async def check() -> None:
         (tmp_path / "ledger.db").write_bytes(b"this is not a database at all" * 100)
-        with pytest.raises(StoreError, match="Restore it"):
+        with pytest.raises(StoreError, match="lyceum restore"):
             await Ledger(tmp_path).documents(ALL)
 
     run(check())

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from lyceum import __version__
+from lyceum.core.disk import code_of, refused
 from lyceum.core.errors import LyceumError
 
 EXIT_CODES = """exit codes:
@@ -49,7 +50,14 @@ def parser() -> argparse.ArgumentParser:
         help="tried on locked PDFs and kept nowhere; may be given again",
     )  # fmt: skip
     ingest.add_argument("--again", action="store_true", help="try again what could be read only in part")
+    ingest.add_argument("--watch", action="store_true", help="go on with what changes there, until ctrl-C")
+    ingest.add_argument("--delete", action="store_true", help="remove documents whose watched file has gone")
     add("status", "say what the home holds")
+    add("doctor", "check installation and home, and say what to do")
+    backup = add("backup", "write the ledger into one file, while others read and write")
+    backup.add_argument("file", metavar="FILE")
+    restore = add("restore", "put a backup in the ledger's place; what the home held since is gone")
+    restore.add_argument("file", metavar="FILE")
     docs = add("docs", "list documents, or show one")
     docs.add_argument("id", nargs="?", metavar="ID")
     page = add("page", "draw a page of a PDF or picture, with words marked")
@@ -90,30 +98,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = parser().parse_args(argv)
     for name, value in vars(arguments).items():
-        if isinstance(value, str) and name != "home":  # what is no text can name nothing; paths stay bytes
+        if isinstance(value, str) and name not in (
+            "home",
+            "file",
+        ):  # what is no text can name nothing; paths stay bytes
             setattr(arguments, name, value.encode("utf-8", "replace").decode())
     try:
         return asyncio.run(_run(arguments))
     except LyceumError as problem:
-        if arguments.json:
-            from lyceum.app.shapes import error
-
-            sys.stdout.write(json.dumps(error(problem), ensure_ascii=False, indent=2) + "\n")
-        else:
-            sys.stderr.write(f"lyceum: {problem.code}: {problem}\n")
-        return 1
+        return _said(problem, arguments.json)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; everything confirmed is kept\n")
         return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as problem:
+        return _said(
+            refused(code_of(problem), problem.filename or "this command", problem.strerror or problem),
+            arguments.json,
+        )
+    except MemoryError:
+        told = LyceumError(
+            "There is not enough memory.", hint="Close other programs and try again.", code="memory"
+        )
+        return _said(told, arguments.json)
+
+
+def _said(problem: LyceumError, as_json: bool) -> int:
+    """Print an error in the shape that was asked for; return the exit code."""
+    if as_json:
+        from lyceum.app.shapes import error
+
+        sys.stdout.write(json.dumps(error(problem), ensure_ascii=False, indent=2) + "\n")
+    else:
+        sys.stderr.write(f"lyceum: {problem.code}: {problem}\n")
+    return 1
 
 
 async def _run(arguments: argparse.Namespace) -> int:
-    from lyceum.app import commands, demo, settings
+    from lyceum.app import commands, demo, doctor, settings
 
     chosen = settings.load(arguments.home, settings.current())
+    if arguments.command == "doctor":
+        return await doctor.run_doctor(arguments, chosen)
     if arguments.command == "demo":
         return await demo.run_demo(arguments, chosen)
     run = getattr(commands, f"run_{arguments.command}")

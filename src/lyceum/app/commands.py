@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import platform as machine
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lyceum import __version__
 from lyceum.app import shapes
@@ -15,6 +17,10 @@ from lyceum.app.settings import Settings
 from lyceum.core.errors import InvalidInput, NotFound
 from lyceum.core.text import names
 from lyceum.core.types import EVERYONE, Query
+
+if TYPE_CHECKING:
+    from lyceum.ingest.pipeline import Job, Outcome
+    from lyceum.wire import Platform
 
 OK, PROBLEM, USAGE, REFUSED, PARTLY = 0, 1, 2, 3, 4
 
@@ -47,33 +53,83 @@ async def run_init(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Read files and folders into the home."""
+    """Read files and folders into the home; with --watch go on with what changes there."""
     from lyceum.app import show
     from lyceum.ingest.pipeline import jobs
 
+    if arguments.delete and not arguments.watch:
+        raise InvalidInput("--delete follows what is removed.", hint="Add --watch.")
     readers = readers_of(arguments.readers) if arguments.readers else None
-    found = jobs([Path(path) for path in arguments.paths], readers, again=arguments.again)
+    paths = [Path(path) for path in arguments.paths]
+    found = jobs(paths, readers, again=arguments.again)
     todo = [replace(one, passwords=tuple(arguments.password)) for one in found]
     async with opened(settings) as platform:
-        with show.Watch(len(todo), quiet=arguments.json) as watch:
-            outcomes = await platform.ingest(todo, watch)
-        await platform.store.catch_up()
+
+        async def ingest(todo: Sequence[Job]) -> list[Outcome]:
+            with show.Watch(len(todo), quiet=arguments.json) as watch:
+                outcomes = await platform.ingest(todo, watch, watch.page)
+            await platform.store.catch_up()
+            return outcomes
+
+        if arguments.watch:
+            return await _watch(arguments, platform, paths, readers, ingest)
+        outcomes = await ingest(todo)
         notes = platform.notes
     if arguments.json:
         show.as_json([_outcome(outcome) for outcome in outcomes])
     else:
-        counts = {status: sum(one.status == status for one in outcomes) for status in STATUSES}
-        said = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-        chunks = sum(one.chunks for one in outcomes)
-        show.screen().print(f"{len(outcomes)} files: {said or 'nothing to do'}; {chunks} chunks.")
+        _summary(outcomes)
         _notes(notes)
     return PARTLY if any(one.status == "failed" for one in outcomes) else OK
+
+
+async def _watch(
+    arguments: argparse.Namespace, platform: Platform, paths: Sequence[Path],
+    readers: frozenset[str] | None, ingest: Callable[[Sequence[Job]], Awaitable[list[Outcome]]],
+) -> int:  # fmt: skip
+    """Ingest once and follow the paths until ctrl-C, which is how it ends well."""
+    from lyceum.app import show
+    from lyceum.app.watch import Folders, follow
+
+    def told(outcome: Outcome) -> None:
+        if arguments.json:
+            show.as_line(_outcome(outcome))
+        else:
+            show.change(show.screen(), outcome)
+
+    try:
+        known = (await platform.store.versions()).values()
+        everybody = frozenset[str]().union(*(held for _, held in known))
+        listed = await platform.store.ledger.documents(everybody)
+        folders = Folders(paths, readers, [one.source for one in listed])
+        outcomes = await ingest(folders.look(settle=0)[0])
+        for outcome in outcomes:
+            folders.done(outcome.source)
+            if arguments.json:
+                told(outcome)
+        if not arguments.json:
+            _summary(outcomes)
+            _notes(platform.notes)
+            show.screen().print("Watching; ctrl-C ends.")
+        await follow(folders, platform.store, ingest, told, delete=arguments.delete)
+    except asyncio.CancelledError:
+        show.screen(error=True).print("stopped; everything confirmed is kept")
+    return OK
+
+
+def _summary(outcomes: Sequence[Outcome]) -> None:
+    from lyceum.app import show
+
+    counts = {status: sum(one.status == status for one in outcomes) for status in STATUSES}
+    said = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    chunks = sum(one.chunks for one in outcomes)
+    show.screen().print(f"{len(outcomes)} files: {said or 'nothing to do'}; {chunks} chunks.")
 
 
 STATUSES = ("added", "updated", "unchanged", "readers", "failed")
 
 
-def _outcome(outcome: Any) -> dict[str, Any]:
+def _outcome(outcome: Outcome) -> dict[str, Any]:
     names = ("source", "status", "document_id", "pages", "chunks", "seconds", "code", "message", "hint")
     return {**{name: getattr(outcome, name) for name in names}, "warnings": list(outcome.warnings)}
 
@@ -94,6 +150,28 @@ async def run_status(arguments: argparse.Namespace, settings: Settings) -> int:
             "notes": platform.notes,
         }
     _out(arguments, found, "\n".join(f"{key:10} {value}" for key, value in found.items()))
+    return OK
+
+
+async def run_backup(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Write the ledger into one file."""
+    from lyceum.store import backup
+
+    found = await asyncio.to_thread(backup.backup, settings.home, Path(arguments.file))
+    said = f"{arguments.file} holds {found['documents']} documents, {found['chunks']} chunks; checked."
+    _out(arguments, {"file": arguments.file, **found}, said)
+    return OK
+
+
+async def run_restore(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Put a backup in the ledger's place and bring the views up to it."""
+    from lyceum.store import backup
+
+    found = await asyncio.to_thread(backup.restore, settings.home, Path(arguments.file))
+    async with opened(settings) as platform:
+        behind = await platform.store.behind()
+    said = f"{settings.home} holds {found['documents']} documents, {found['chunks']} chunks."
+    _out(arguments, {"home": str(settings.home), **found, "behind": behind}, said)
     return OK
 
 

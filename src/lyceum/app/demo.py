@@ -45,7 +45,7 @@ async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
     async with opened(settings) as platform:
         todo = jobs([folder / "documents"])
         with show.Watch(len(todo), quiet=arguments.json) as watch:
-            outcomes = await platform.ingest(todo, watch)
+            outcomes = await platform.ingest(todo, watch, watch.page)
         await platform.store.catch_up()
         if not arguments.json:
             chunks = (await platform.store.ledger.counts(frozenset({"*"})))["chunks"]

@@ -7,7 +7,6 @@ its users. Without it only what everyone may read is seen.
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,16 +16,16 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from lyceum.app import shapes
+from lyceum.app.jobs import Runner
 from lyceum.app.session import ask, search
-from lyceum.core.errors import InvalidInput, LyceumError, NotFound, ParseError
-from lyceum.core.ids import random_id
+from lyceum.core import errors
+from lyceum.core.errors import InvalidInput, LyceumError, NotFound
 from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Query
-from lyceum.ingest.pipeline import Job, Outcome
+from lyceum.store.jobs import Job
 from lyceum.wire import Platform
 
 router = APIRouter()
-SPOOL = "spool"
 
 
 class Asked(BaseModel):
@@ -62,11 +61,6 @@ Opened = Annotated[Platform, Depends(platform_of)]
 Readers = Annotated[frozenset[str], Depends(readers_of)]
 
 
-def empty_spool(home: Path) -> None:
-    """Drop uploads that a killed server had received and never confirmed."""
-    shutil.rmtree(home / SPOOL, ignore_errors=True)
-
-
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """Say that the process runs."""
@@ -84,47 +78,39 @@ async def readyz(platform: Opened) -> JSONResponse:
     return JSONResponse({"status": "behind" if behind else "ok", "behind": behind}, 503 if behind else 200)
 
 
-@router.post("/api/documents", status_code=201)
+@router.post("/api/documents", status_code=201, responses={202: {"description": "queued as a job"}})
 async def add_document(
     request: Request,
-    platform: Opened,
     file: Annotated[UploadFile, File(description="the file to read")],
     source: Annotated[str, Form(description="the name it is cited by; the file name by default")] = "",
     readers: Annotated[str, Form(description="who may read it, comma-separated; everyone by default")] = "",
     password: Annotated[str, Form(description="opens the file if it is locked; kept nowhere")] = "",
-) -> dict[str, Any]:
-    """Read one file; on return it can be found. The same source again replaces the document."""
+    wait: Annotated[bool, Parameter(description="false returns at once with a job to ask for")] = True,
+) -> Any:
+    """Read one file; on return it can be found, or with wait=false it is a job that no crash loses.
+
+    The same source again replaces the document.
+    """
     name = Path((file.filename or "").replace("\\", "/")).name
     if not name:
         raise InvalidInput("The upload has no file name.", hint="Send multipart form data with a file name.")
-    names = names_of(readers)
-    folder = platform.home / SPOOL / random_id()
-    await asyncio.to_thread(_spool, file, folder)
-    job = Job(
-        path=folder / "upload", source=source or name, name=name, readers=names or None, keep=True,
-        passwords=(password,) if password else (),
-    )  # fmt: skip
-    try:
-        async with request.app.state.ingesting:
-            outcomes = await platform.ingest([job])
-            await platform.store.catch_up()
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, True)
-    return _confirmed(outcomes[0])
+    jobs: Runner = request.app.state.jobs
+    job = await jobs.submit(file.file, name, source or name, names_of(readers) or None, password)
+    if wait:
+        return _confirmed(await jobs.finished(job.id))
+    return JSONResponse(shapes.job(job, None), 202, {"Location": f"/api/jobs/{job.id}"})
 
 
-def _spool(file: UploadFile, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    with (folder / "upload").open("wb") as out:
-        shutil.copyfileobj(file.file, out)
-
-
-def _confirmed(outcome: Outcome) -> dict[str, Any]:
-    if outcome.status == "failed":
-        raise ParseError(outcome.message, hint=outcome.hint, code=outcome.code)
+def _confirmed(job: Job) -> dict[str, Any]:
+    if job.state == "cancelled":
+        raise InvalidInput("The upload was cancelled.", hint="Send it again.", code="cancelled", status=409)
+    if job.state == "failed":
+        kind = getattr(errors, job.outcome.get("type", ""), LyceumError)
+        raise kind(job.message, hint=job.hint, code=job.code)
+    told = job.outcome
     return {
-        "id": outcome.document_id, "source": outcome.source, "status": outcome.status,
-        "pages": outcome.pages, "chunks": outcome.chunks, "warnings": list(outcome.warnings),
+        "id": job.document, "source": job.source, "status": told["status"], "pages": told.get("pages", 0),
+        "chunks": told.get("chunks", 0), "warnings": told.get("warnings", []),
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from lyceum import __version__
 from lyceum.app import (
     files,
+    job_routes,
     listing,
     openai_routes,
     operator,
@@ -34,8 +35,9 @@ from lyceum.app import (
     responses_route,
     routes,
     vectors_routes,
-)
+)  # fmt: skip
 from lyceum.app.guard import HEAD_BYTES, Guard, Limits, refused
+from lyceum.app.jobs import Runner
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
@@ -110,21 +112,24 @@ def create(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        routes.empty_spool(settings.home)
         async with opened(settings) as platform:
             app.state.platform = platform
-            app.state.ingesting = asyncio.Lock()
             await platform.store.tidy()
-            yield
+            app.state.jobs = Runner(platform)
+            async with app.state.jobs.working():
+                yield
 
     app = Application(
         title="Lyceum", version=__version__, lifespan=life, docs_url=None, redoc_url=None,
         description="Documents in, cited answers out. Every error has the shape "
         '{"error": {"code", "message", "hint", "retryable", "type"}}.',
     )  # fmt: skip
-    for part in (routes, listing, pages, files, openai_routes, responses_route, vectors_routes, operator):
+    for part in (
+        routes, listing, pages, files, job_routes, openai_routes, responses_route, vectors_routes, operator,
+    ):  # fmt: skip
         app.include_router(part.router)
     app.add_route("/docs", _docs(), include_in_schema=False)
+    app.state.stopping = lambda: False
     app.add_exception_handler(LyceumError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework)
@@ -197,8 +202,9 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
             hint="Choose another with --port.",
             code="port",
         ) from problem
+    app = create(settings)
     config = uvicorn.Config(
-        create(settings),
+        app,
         host=host,
         port=port,
         log_level="info",
@@ -209,7 +215,9 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
         server_header=False,
         timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
     )
-    await _Server(config).serve(sockets=[listener])
+    server = _Server(config)
+    app.state.stopping = lambda: server.should_exit  # streams of progress end, requests are finished
+    await server.serve(sockets=[listener])
 
 
 def openapi(settings: Settings) -> str:

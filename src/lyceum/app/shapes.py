@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from lyceum.core.errors import LyceumError
 from lyceum.core.types import Answer, Citation, Document, Hit, Place, Span
 from lyceum.ingest.drawing import DRAWN
+from lyceum.store.jobs import Job
 
 QUOTED = 1000  # characters of a quote in an address
 INSIDE = ("report", "sha256", "kept")  # what is kept about a document for other routes than its own
@@ -100,6 +101,25 @@ def span(done: Span) -> dict[str, Any]:
         "seconds": round(done.seconds, 6),
         "error": done.error,
         "facts": dict(done.facts),
+    }
+
+
+def job(found: Job, live: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return an upload's job; `live` is what its runner knows while it is read: pages, total and seconds left."""
+    told = {name: value for name, value in found.outcome.items() if name != "type"}
+    error = {"code": found.code, "message": found.message, "hint": found.hint} if found.code else None
+    return {
+        "id": found.id,
+        "kind": found.kind,
+        "source": found.source,
+        "document_id": found.document,
+        "state": found.state,
+        "attempts": found.attempts,
+        **(live or {"pages": told.get("pages", 0), "total": None, "left": None}),
+        "outcome": told or None,
+        "error": None if found.state == "done" else error,
+        "created": found.created,
+        "updated": found.updated,
     }
 
 

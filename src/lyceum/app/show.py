@@ -31,6 +31,23 @@ def as_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def as_line(value: Any) -> None:
+    """Print one JSON value on a line of its own, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def change(out: Console, outcome: Outcome) -> None:
+    """Print what became of one file that is followed; failed files have been named already."""
+    counted = f": {outcome.pages} pages, {outcome.chunks} chunks" if outcome.pages else ""
+    if outcome.status == "gone":
+        counted = " (kept; --delete removes it)"
+    if outcome.status != "failed":
+        out.print(f"{outcome.status} {outcome.source}{counted}", markup=False)
+    elif not outcome.source:
+        out.print(f"{outcome.code} {outcome.message} {outcome.hint}", markup=False)
+
+
 def where(place: Place) -> str:
     """Return a place in words: p. 3, sheet Prices row 7, line 12."""
     parts = [] if place.part is None else [place.part]
@@ -158,11 +175,15 @@ class Watch:
     ) -> None:
         self.bar.stop()
 
+    def page(self, pages: int, total: int) -> None:
+        """Take one page that was read, of whichever document."""
+        self.pages += 1
+        elapsed = self.bar.tasks[0].elapsed or 0.0
+        self.bar.update(self.task, pages=self.pages, rate=self.pages / max(elapsed, 0.01))
+
     def __call__(self, outcome: Outcome) -> None:
         """Take the outcome of one document."""
-        self.pages += max(outcome.pages, 1)
-        elapsed = self.bar.tasks[0].elapsed or 0.0
-        self.bar.update(self.task, advance=1, pages=self.pages, rate=self.pages / max(elapsed, 0.01))
+        self.bar.update(self.task, advance=1)
         if outcome.status == "failed":
             self.failed += 1
             self.out.print(

@@ -82,7 +82,7 @@ class ParseError(LyceumError):
 
 
 class StoreError(LyceumError):
-    """The ledger or its disk does not work."""
+    """The ledger or its disk does not work. Codes: disk_full, read_only, disk_io, damaged, newer, foreign."""
 
     class_status = 503
     default_code = "store"

@@ -66,9 +66,13 @@ class Ledger(Protocol):
 
 
 class View(Protocol):
-    """A derived index that follows the ledger's log; it may be thrown away and rebuilt."""
+    """A derived index that follows the ledger's log; it may be thrown away and rebuilt.
+
+    `ledger` is the identity of the ledger it follows, set by the store; position is 0 after another one.
+    """
 
     name: str
+    ledger: str
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Take changes in order; applying one twice is harmless. `position` moves when they are safe."""
@@ -76,6 +80,14 @@ class View(Protocol):
 
     async def position(self) -> int:
         """Return the sequence of the last change applied, 0 when there is none or the view was unusable."""
+        ...
+
+    async def reset(self) -> None:
+        """Forget everything: position is 0."""
+        ...
+
+    async def check(self) -> tuple[int, list[str]]:
+        """Return how many chunks can be found, and the names of broken files."""
         ...
 
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:

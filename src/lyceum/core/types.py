@@ -89,7 +89,8 @@ class Element:
 class Page:
     """What a parser gives at a time: a page, a slide, a sheet, or the whole of a format without pages.
 
-    `ocr` when its words were recognised in a picture; `pictured` when a picture fills most of it.
+    `ocr` when its words were recognised in a picture; `pictured` when a picture fills most of it; `total` is how
+    many pages there will be, where the parser knows.
     """
 
     elements: tuple[Element, ...]
@@ -98,6 +99,7 @@ class Page:
     place: Place = Place()
     ocr: bool = False
     pictured: bool = False
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ PARSERS = {
     "md": "lyceum.ingest.markdown:parse",
     "txt": "lyceum.ingest.plain:parse",
     "code": "lyceum.ingest.plain:parse",
+    **dict.fromkeys(("png", "jpeg", "tiff", "gif", "bmp", "webp"), "lyceum.ingest.picture:parse"),
     "epub": "lyceum.ingest.epub:parse",
     "eml": "lyceum.ingest.mail:parse",
     "msg": "lyceum.ingest.mail:parse",
@@ -36,13 +37,18 @@ CODE = frozenset(
 )
 BINARY_NAMES = frozenset("pdf docx docm xlsx xlsm pptx pptm odt ods odp rtf epub msg zip tar gz tgz".split())
 
+# Magic bytes of pictures, whose words are recognised.
+PICTURES = (
+    (re.compile(rb"\x89PNG\r\n"), "png"),
+    (re.compile(rb"\xff\xd8\xff"), "jpeg"),
+    (re.compile(rb"II[*+]\x00|MM\x00[*+]"), "tiff"),
+    (re.compile(rb"GIF8[79]a"), "gif"),
+    (re.compile(rb"BM.{4}\x00{4}", re.S), "bmp"),
+    (re.compile(rb"RIFF.{4}WEBP", re.S), "webp"),
+)
+
 # Magic bytes of what cannot be read, with what it is and what to do.
 STRANGERS: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x89PNG\r\n", "a PNG picture", "Run OCR over it and add the text or a searchable PDF."),
-    (b"\xff\xd8\xff", "a JPEG picture", "Run OCR over it and add the text or a searchable PDF."),
-    (b"GIF8", "a GIF picture", "Add a text version of what it shows."),
-    (b"II*\x00", "a TIFF picture", "Run OCR over it and add the text or a searchable PDF."),
-    (b"MM\x00*", "a TIFF picture", "Run OCR over it and add the text or a searchable PDF."),
     (b"Rar!", "a RAR archive", "Unpack it and add the files."),
     (b"7z\xbc\xaf", "a 7z archive", "Unpack it and add the files."),
     (b"\x7fELF", "a program", "Add its documentation instead."),
@@ -97,13 +103,15 @@ def detect(data: bytes, name: str) -> str:
 
 
 def _packed(data: bytes) -> str:
-    """Return the kind of an archive, mail or RTF that its first bytes betray, empty for others."""
+    """Return the kind of a picture, an archive, mail or RTF that its first bytes betray, empty for others."""
     if data.startswith(b"{\\rtf"):
         return "rtf"
     if data.startswith(b"\x1f\x8b"):
         return "gz"
     if data[257:262] == b"ustar":
         return "tar"
+    if picture := next((media for start, media in PICTURES if start.match(data)), ""):
+        return picture
     return "msg" if data.startswith(OLE) and "__properties_version1.0".encode("utf-16-le") in data else ""
 
 

@@ -7,9 +7,8 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-import pypdfium2.raw as raw
-
 from lyceum.core.types import Box, Document, Element, Page
+from lyceum.ingest import ocr
 from lyceum.ingest.pdf_blocks import compose, ordered
 from lyceum.ingest.pdf_file import opened
 from lyceum.ingest.pdf_headings import Style, Title, outline, style, without_running
@@ -33,10 +32,14 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
         for index in range(count):
             with closing(pdf[index]) as page:
                 lines = learnt.pop(index, None) or read_lines(page)
-                made = _page(page, index, lines, look, titles.get(index, ()), tables, document.id)
+                made = ocr.recognise(page, index + 1, "".join(line.text for line in lines), document)
+                if not made.elements:
+                    found = _elements(page, index, lines, look, titles.get(index, ()), tables, document.id)
+                    made = replace(made, elements=found)
             if index == 0:
                 first = (one.text for one in made.elements if one.kind == "heading" and one.level == 1)
-                made = replace(made, title=title or next(first, ""), warnings=warnings + made.warnings)
+                title = title or next(first, "")
+                made = replace(made, title=title, warnings=warnings + made.warnings, total=count)
             yield from tables.joined(made)
         yield from tables.rest()
     finally:
@@ -48,7 +51,7 @@ def _lines(pdf: Any, index: int) -> list[Line]:
         return read_lines(page)
 
 
-def _page(
+def _elements(
     page: Any,
     index: int,
     lines: Sequence[Line],
@@ -56,11 +59,10 @@ def _page(
     titles: Sequence[Title],
     finder: Tables,
     doc_id: str,
-) -> Page:
+) -> tuple[Element, ...]:
     number = index + 1
     kept = ordered(without_running(lines, look))
     tables = finder(page, number, doc_id) if kept else []
-    warnings = () if lines or not _has_image(page) else (f"Page {number} has no text layer (a scan?).",)
     elements: list[Element] = []
     start = 0
     for found in sorted(tables, key=lambda one: _first_inside(kept, one)):
@@ -69,11 +71,7 @@ def _page(
         elements.append(found)
         start = at
     elements += compose(_outside(kept[start:], tables), look, doc_id, number, titles)
-    return Page(elements=tuple(elements), warnings=warnings)
-
-
-def _has_image(page: Any) -> bool:
-    return any(True for _ in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=2))
+    return tuple(elements)
 
 
 def _inside(line: Line, box: Box | None) -> bool:

@@ -1,7 +1,7 @@
 """A document in: files to parsed, split, stored documents, with an outcome for each; knows no database.
 
-Parsing runs in a child process while this one encodes and indexes the files before. What fails becomes an
-outcome and stops nothing else. The same bytes again do nothing.
+Several files are parsed at once, in child processes, while this one encodes and indexes the files before; outcomes
+keep the order of the jobs. What fails becomes an outcome and stops nothing else. The same bytes again do nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from lyceum.core.types import EVERYONE, Chunk, Document, Element
 from lyceum.ingest.editions import edition
 
 BATCH_CHUNKS, BATCH_DOCUMENTS = 512, 64
+WAITING = 50_000  # elements that are read and not yet stored; with so many no other file is begun
 PARSERS = "2"  # raised whenever a parser gives other elements: then the same bytes are read again
 
 
@@ -30,7 +31,9 @@ class Reader(Protocol):
 
     limits: str
 
-    async def __call__(self, path: Path, name: str, document: Document) -> Any: ...
+    async def __call__(
+        self, path: Path, name: str, document: Document, tell: Callable[[int, int], None]
+    ) -> Any: ...
 
 
 class Library(Protocol):
@@ -77,68 +80,72 @@ class Outcome:
     message: str = ""
     hint: str = ""
     warnings: tuple[str, ...] = field(default=())
+    retryable: bool = False
 
 
 Staged = tuple[Document, Sequence[Element], Sequence[Chunk]]
+Read = tuple[Staged | None, Outcome]
 Progress = Callable[[Outcome], None]
+Page = Callable[[int, int], None]
 
 
 class Ingest:
-    """Reads with `reader`, cuts with `splitter`, writes to `library`; `heard` is told of every outcome."""
+    """Reads with `reader`, `at_once` files at a time, cuts with `splitter`, writes to `library`.
+
+    `heard` is told of every outcome.
+    """
 
     def __init__(
-        self, library: Library, reader: Reader, splitter: Splitter, heard: Progress = lambda outcome: None
-    ) -> None:
-        self.library, self.reader, self.splitter, self.heard = library, reader, splitter, heard
+        self, library: Library, reader: Reader, splitter: Splitter, at_once: int = 1,
+        heard: Progress = lambda outcome: None,
+    ) -> None:  # fmt: skip
+        self.library, self.reader, self.splitter = library, reader, splitter
+        self.at_once, self.heard = at_once, heard
 
-    async def __call__(self, jobs: Sequence[Job], progress: Progress = lambda outcome: None) -> list[Outcome]:
-        """Ingest in order; `progress` hears of each document when it has been confirmed."""
+    async def __call__(
+        self,
+        jobs: Sequence[Job],
+        progress: Progress = lambda outcome: None,
+        page: Page = lambda pages, total: None,
+    ) -> list[Outcome]:
+        """Ingest in order; `progress` hears of each document that is confirmed, `page` of each page that is read."""
         known = await self.library.versions()
-        queue: asyncio.Queue[tuple[Staged | None, Outcome] | None] = asyncio.Queue(maxsize=BATCH_DOCUMENTS)
-
-        async def parse() -> None:
-            try:
-                for job in jobs:
-                    await queue.put(await self._one(job, known))
-            finally:
-                await queue.put(None)
-
-        parsing = asyncio.create_task(parse())
         outcomes: list[Outcome] = []
+        ahead = _Ahead(self.at_once)
+        starting = asyncio.create_task(ahead.start(jobs, lambda job: self._one(job, known, page)))
         try:
-            async for batch in _batches(queue):
+            async for batch in ahead.batches():
                 with span("ingest.put", documents=len(batch)):
                     await self.library.put([staged for staged, _ in batch if staged is not None])
+                ahead.stored(batch)
                 for _, outcome in batch:
                     outcomes.append(outcome)
                     self.heard(outcome)
                     progress(outcome)
-            await parsing
+            await starting
         finally:
-            parsing.cancel()
+            await ahead.stop(starting)
         return outcomes
 
-    async def _one(
-        self, job: Job, known: dict[str, tuple[str, frozenset[str]]]
-    ) -> tuple[Staged | None, Outcome]:
+    async def _one(self, job: Job, known: dict[str, tuple[str, frozenset[str]]], page: Page) -> Read:
         started = time.perf_counter()
-        job = replace(job, source=_shown(job.source), name=_shown(job.name))
+        job = replace(job, source=shown(job.source), name=shown(job.name))
         doc_id = document_id(job.source)
         try:
             with span("ingest.document", document=doc_id) as facts:
-                staged, outcome = await self._read(job, doc_id, known)
+                staged, outcome = await self._read(job, doc_id, known, page)
                 facts["status"] = outcome.status
         except LyceumError as problem:
             failed = Outcome(
                 source=job.source, status="failed", code=problem.code, message=problem.message,
-                hint=problem.hint, seconds=time.perf_counter() - started,
+                hint=problem.hint, seconds=time.perf_counter() - started, retryable=problem.retryable,
             )  # fmt: skip
             return None, failed
         return staged, outcome
 
     async def _read(
-        self, job: Job, doc_id: str, known: dict[str, tuple[str, frozenset[str]]]
-    ) -> tuple[Staged | None, Outcome]:
+        self, job: Job, doc_id: str, known: dict[str, tuple[str, frozenset[str]]], page: Page
+    ) -> Read:
         started = time.perf_counter()
         sha256, version = await asyncio.to_thread(self._version, job)
         partly = digest(version, self.reader.limits)  # the version when these limits cut it short
@@ -152,7 +159,7 @@ class Ingest:
             return None, Outcome(source=job.source, status=status, document_id=doc_id)
         options = {"passwords": job.passwords} if job.passwords else {}
         blank = Document(id=doc_id, source=job.source, version=version, readers=readers, meta=options)
-        parsed = await self.reader(job.path, job.name, blank)
+        parsed = await self.reader(job.path, job.name, blank, page)
         meta = {
             "pages": parsed.pages, **edition(job.name, parsed.elements), "sha256": sha256,
             **({"kept": True} if job.keep else {}), "report": parsed.report,
@@ -190,23 +197,80 @@ class Ingest:
         return content.hexdigest(), digest(content.digest(), PARSERS, ending, self.splitter.name)
 
 
-async def _batches(
-    queue: asyncio.Queue[tuple[Staged | None, Outcome] | None],
-) -> AsyncIterator[list[tuple[Staged | None, Outcome]]]:
-    """Group what is ready: a batch ends when it is large, or when the reader has nothing more at the moment."""
-    batch: list[tuple[Staged | None, Outcome]] = []
-    chunks = 0
-    while True:
-        if batch and (queue.empty() or chunks >= BATCH_CHUNKS or len(batch) >= BATCH_DOCUMENTS):
-            yield batch
-            batch, chunks = [], 0
-        item = await queue.get()
-        if item is None:
-            break
-        batch.append(item)
-        chunks += item[1].chunks
-    if batch:
-        yield batch
+class _Ahead:
+    """Files that are being read, and read ones that wait to be stored, in the order of the jobs; both bounded."""
+
+    def __init__(self, at_once: int) -> None:
+        self._slots = asyncio.Semaphore(at_once)
+        self._tasks: asyncio.Queue[asyncio.Task[Read] | None] = asyncio.Queue()
+        self._running: set[asyncio.Task[Read]] = set()
+        self._documents = self._elements = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def start(self, jobs: Sequence[Job], read: Callable[[Job], Awaitable[Read]]) -> None:
+        """Begin one file after the other, as soon as a slot is free and what waits leaves room."""
+        try:
+            for job in jobs:
+                await self._slots.acquire()
+                await self._room.wait()
+                self._count(1, 0)
+                task = asyncio.create_task(self._one(read, job))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+                self._tasks.put_nowait(task)
+        finally:
+            self._tasks.put_nowait(None)
+
+    async def _one(self, read: Callable[[Job], Awaitable[Read]], job: Job) -> Read:
+        try:
+            found = await read(job)
+            self._count(0, _size(found))
+            return found
+        finally:
+            self._slots.release()
+
+    def _count(self, documents: int, elements: int) -> None:
+        self._documents += documents
+        self._elements += elements
+        if self._documents < BATCH_DOCUMENTS and self._elements < WAITING:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    async def batches(self) -> AsyncIterator[list[Read]]:
+        """Group what is ready: a batch ends when it is large, or when the next file is still being read."""
+        batch: list[Read] = []
+        while True:
+            if batch and self._tasks.empty():
+                yield batch
+                batch = []
+            task = await self._tasks.get()
+            if batch and (task is None or not task.done() or _full(batch)):
+                yield batch
+                batch = []
+            if task is None:
+                return
+            batch.append(await task)
+
+    def stored(self, batch: Sequence[Read]) -> None:
+        """Make room for as much as was stored."""
+        self._count(-len(batch), -sum(map(_size, batch)))
+
+    async def stop(self, starting: asyncio.Task[None]) -> None:
+        """End what is still being read."""
+        tasks = [starting, *self._running]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _size(read: Read) -> int:
+    return 0 if read[0] is None else len(read[0][1])
+
+
+def _full(batch: Sequence[Read]) -> bool:
+    return len(batch) >= BATCH_DOCUMENTS or sum(outcome.chunks for _, outcome in batch) >= BATCH_CHUNKS
 
 
 def jobs(
@@ -231,12 +295,11 @@ def jobs(
                 continue
             whole = file.resolve()
             source = whole.relative_to(base.resolve()) if base else whole
-            found.append(
-                Job(path=whole, source=source.as_posix(), name=file.name, readers=readers, again=again)
-            )
+            source_name = shown(source.as_posix())
+            found.append(Job(path=whole, source=source_name, name=file.name, readers=readers, again=again))
     return list({job.source: job for job in found}.values())
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """Return a file's name as text, whatever bytes it has on the disk."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -57,12 +57,13 @@ def limit(memory_mb: int) -> None:
 
 
 def serve(job: dict[str, Any], out: IO[str], cpu_seconds: int) -> None:
-    """Parse one file; every page it has allows the file a little more time."""
+    """Parse one file; every page it has allows the file a little more time, OCR all that it takes."""
+    from lyceum.ingest import ocr
     from lyceum.ingest.reading import blamed, exhausted, read
 
     used = resource.getrusage(resource.RUSAGE_SELF)
-    until = used.ru_utime + used.ru_stime + cpu_seconds
-    allow(until)
+    until = used.ru_utime + used.ru_stime + cpu_seconds - ocr.spent()
+    allow(until + ocr.spent())
     name = job["name"]
     try:
         with blamed(name):
@@ -78,7 +79,7 @@ def serve(job: dict[str, Any], out: IO[str], cpu_seconds: int) -> None:
                 )
                 for number, page in enumerate(read(data, document), start=1):
                     write(out, {"page": pack_page(page)})
-                    allow(until + PAGE_SECONDS * number)
+                    allow(until + PAGE_SECONDS * number + ocr.spent())
         write(out, {"done": True, "spent": exhausted()})
     except LyceumError as problem:
         write(out, {"error": {"code": problem.code, "message": problem.message, "hint": problem.hint}})
@@ -94,6 +95,7 @@ def pack_page(page: Page) -> dict[str, Any]:
     return {
         "elements": [pack_element(one) for one in page.elements], "title": page.title,
         "warnings": page.warnings, "place": pack_place(page.place), "ocr": page.ocr, "pictured": page.pictured,
+        "total": page.total,
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lyceum.core.protocols import Embedder
+from lyceum.core.text import count_tokens
 
 TRUST = 0.375  # of a cosine between two glosses (docs/decisions/gloss.md)
 
@@ -17,6 +18,11 @@ class Glossed:
         self.embedder, self.gloss = embedder, gloss
         self.name, self.dimension = f"{embedder.name}+{name}", embedder.dimension
         self.languages: Mapping[str, float] = {**embedder.languages, "zh": TRUST}
+
+    def count(self, text: str) -> int:
+        """Return how many tokens are read of a text."""
+        counter: Callable[[str], int] = getattr(self.embedder, "count", count_tokens)
+        return counter(self.gloss(text))
 
     async def __call__(self, texts: Sequence[str]) -> Any:
         """Return unit vectors, texts x dimension."""

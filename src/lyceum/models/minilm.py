@@ -7,6 +7,8 @@ call. It knows where its two files lie and nothing else.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from lyceum.core.errors import ConfigError
 
 FOLDER = "all-MiniLM-L6-v2-int8"
 RECIPE = "1"  # part of the name: vectors of another recipe are not comparable
@@ -65,6 +69,7 @@ class MiniLM:
             import onnxruntime
             from tokenizers import Tokenizer
 
+            self._whole()
             tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
             tokenizer.no_padding()
             tokenizer.enable_truncation(TOKENS)
@@ -77,6 +82,20 @@ class MiniLM:
             self._session = onnxruntime.InferenceSession(
                 str(self.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
             )
+
+    def _whole(self) -> None:
+        """Refuse files that are not those of the card: what reads them fails in as many ways as there are bytes."""
+        try:
+            card = json.loads((self.folder / "card.json").read_bytes())
+            for name, digest in card["files"].items():
+                with (self.folder / name).open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                        raise ValueError(f"{name} is not the file that was added")
+        except (OSError, ValueError, KeyError) as problem:
+            raise ConfigError(
+                f"The encoder in {self.folder} is damaged: {problem}.",
+                hint="Run: lyceum models add minilm", code="model",
+            ) from problem  # fmt: skip
 
 
 def open_encoder(home: Path) -> MiniLM | None:

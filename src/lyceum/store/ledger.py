@@ -11,31 +11,45 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lyceum.core.errors import StoreError
+from filelock import FileLock, Timeout
+
+from lyceum.core.disk import on_disk, refused
+from lyceum.core.errors import Busy, StoreError
 from lyceum.core.types import Change, Chunk, Document, Element
 from lyceum.store import codec
 from lyceum.store.schema import MIGRATIONS, migrate
+from lyceum.store.state import sync_folder
 
 T = TypeVar("T")
+Arguments = Sequence[Any] | Mapping[str, Any]
 DOCUMENT = (
     "d.id, d.source, v.version, v.title, v.media, v.language, d.readers, v.meta"
     " FROM documents d JOIN versions v ON v.key = d.current"
 )
+CODES = {
+    "SQLITE_FULL": "disk_full", "SQLITE_READONLY": "read_only", "SQLITE_CANTOPEN": "read_only",
+    "SQLITE_PERM": "read_only", "SQLITE_IOERR": "disk_io", "SQLITE_BUSY": "busy", "SQLITE_LOCKED": "busy",
+}  # fmt: skip
 Staged = tuple[Document, Sequence[Element], Sequence[Chunk]]
 
 
 class Ledger:
-    """One file; `folder` is a Lyceum home."""
+    """One file; `folder` is a Lyceum home; `wait_seconds` for other programs that hold it."""
 
-    def __init__(self, folder: Path) -> None:
+    synchronous = "FULL"
+
+    def __init__(self, folder: Path, wait_seconds: float = 30.0) -> None:
         self.path = folder / "ledger.db"
+        self.wait_seconds = wait_seconds
+        self._sound = False
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
+        self._file = (0, 0)
         self._guard = threading.Lock()
 
     # --- reading ---------------------------------------------------------------------------------------
@@ -72,12 +86,12 @@ class Ledger:
 
         return await asyncio.to_thread(read)
 
-    async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:
-        """Return the current version and the readers of every document, for whoever ingests."""
-        rows = await asyncio.to_thread(
-            self._rows,
-            "SELECT d.id, v.version, d.readers FROM documents d JOIN versions v ON v.key = d.current",
-            [],
+    async def versions(self, document_id: str | None = None) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return the current version and the readers of every document or one, for whoever ingests."""
+        rows = await self.rows(
+            "SELECT d.id, v.version, d.readers FROM documents d JOIN versions v ON v.key = d.current"
+            " WHERE ?1 IS NULL OR d.id = ?1",
+            [document_id],
         )
         return {doc_id: (version, frozenset(json.loads(readers))) for doc_id, version, readers in rows}
 
@@ -143,6 +157,14 @@ class Ledger:
         rows = await asyncio.to_thread(self._rows, "SELECT COALESCE(MAX(sequence), 0) FROM changes", [])
         return int(rows[0][0])
 
+    async def identity(self) -> str:
+        """Return which ledger this is; a restored one is another than it was before."""
+        known = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
+        if not await asyncio.to_thread(self._rows, known, []):
+            return ""  # none yet, or written before ledgers had one
+        rows = await asyncio.to_thread(self._rows, "SELECT ledger FROM identity", [])
+        return str(rows[0][0])
+
     async def changes(self, since: int, limit: int) -> list[Change]:
         """Return the next changes in order; a chunk that has gone meanwhile appears as removed."""
         return await asyncio.to_thread(self._changes, since, limit)
@@ -203,51 +225,87 @@ class Ledger:
         return await asyncio.to_thread(self._write, work)
 
     def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with _ours(self.path):
+        # One connection that writes or checkpoints at a time: jobs are queued while a batch is being stored.
+        with _ours(self.path), FileLock(self.path.with_name("ledger.lock"), timeout=60):
+            named = self._settle()
             db = self._connect(writing=True)
             try:
+                db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # the log is made here
+                if not named:  # SQLite does so too, and overlooks that it failed
+                    sync_folder(self.path.parent)
                 migrate(db)
                 db.execute("BEGIN IMMEDIATE")
                 try:
                     result = work(db)
                 except BaseException:
-                    db.execute("ROLLBACK")
+                    if db.in_transaction:  # after some failures SQLite has rolled back itself
+                        db.execute("ROLLBACK")
                     raise
                 db.execute("COMMIT")
+                self._sound = True
                 return result
             finally:
                 db.close()
 
+    def _settle(self) -> bool:
+        """After a failure, and at a process's first write, write the log anew before anything is added to it.
+
+        A failed fsync leaves pages that count as clean and are on no disk (Rebello et al. 2020): what is
+        appended behind them would be lost with them, and a checkpoint would mix what is safe with what is
+        not. Return whether there is a log.
+        """
+        log = Path(f"{self.path}-wal")
+        there = log.exists()
+        if there and not self._sound:
+            with log.open("r+b") as file:
+                content = file.read()
+                file.seek(0)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        self._sound = False
+        return there
+
     # --- connections -----------------------------------------------------------------------------------
 
-    def _rows(self, sql: str, arguments: Iterable[Any]) -> list[Any]:
-        if not self.path.exists():
+    async def rows(self, sql: str, arguments: Arguments = ()) -> list[Any]:
+        """Return what a query finds, for the other files of this room; nothing in a home without a ledger."""
+        return await asyncio.to_thread(self._rows, sql, arguments)
+
+    def _rows(self, sql: str, arguments: Arguments) -> list[Any]:
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
             return [] if "COALESCE" not in sql else [(0,)]
         with _ours(self.path):
+            self._renew((found.st_dev, found.st_ino))
             db = getattr(self._local, "db", None)
             if db is None:
                 db = self._local.db = self._connect(writing=False)
                 with self._guard:
                     self._open.append(db)
-            return list(db.execute(sql, tuple(arguments)).fetchall())
+            return list(db.execute(sql, arguments).fetchall())
+
+    def _renew(self, file: tuple[int, int]) -> None:
+        """Leave connections to a file that `restore` has put aside."""
+        if file != self._file:
+            with self._guard:
+                self._local, self._file = threading.local(), file
 
     def _connect(self, *, writing: bool) -> sqlite3.Connection:
-        mode = "rwc" if writing else "ro"
-        if not writing and not os.access(self.path.parent, os.W_OK):
-            wal = Path(f"{self.path}-wal")
-            # A read-only disk cannot hold the -shm file that WAL needs; without a -wal nothing is missing.
-            mode += "&immutable=1" if not wal.exists() or wal.stat().st_size == 0 else ""
         db = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30, isolation_level=None,
+            address(self.path, writing=writing), uri=True, timeout=self.wait_seconds, isolation_level=None,
             check_same_thread=False,
         )  # fmt: skip
         if writing:
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA synchronous = {self.synchronous}")
             db.execute("PRAGMA secure_delete = ON")
         elif (found := db.execute("PRAGMA user_version").fetchone()[0]) > len(MIGRATIONS):
             db.close()
-            raise StoreError(f"The ledger has version {found}.", hint="A newer Lyceum wrote it: update.")
+            raise StoreError(
+                f"The ledger has version {found}.", hint="A newer Lyceum wrote it: update.", code="newer"
+            )
         return db
 
     async def close(self) -> None:
@@ -259,34 +317,38 @@ class Ledger:
             self._local = threading.local()
 
 
+def address(file: Path, *, writing: bool = False) -> str:
+    """Return the address by which SQLite opens a ledger's file."""
+    mode = "rwc" if writing else "ro"
+    if not writing and not os.access(file.absolute().parent, os.W_OK):
+        wal = Path(f"{file}-wal")
+        # A read-only disk cannot hold the -shm file that WAL needs; without a -wal nothing is missing.
+        mode += "&immutable=1" if not wal.exists() or wal.stat().st_size == 0 else ""
+    return f"{file.absolute().as_uri()}?mode={mode}"
+
+
 def _document(row: Sequence[Any]) -> Document:
     doc_id, source, version, title, media, language, readers, meta = row
-    return Document(
-        id=doc_id, source=source, version=version, title=title, media=media, language=language,
-        readers=frozenset(json.loads(readers)), meta=json.loads(meta),
-    )  # fmt: skip
+    with codec.intact(f"document {doc_id} in the ledger"):
+        return Document(
+            id=doc_id, source=source, version=version, title=title, media=media, language=language,
+            readers=frozenset(json.loads(readers)), meta=json.loads(meta),
+        )  # fmt: skip
 
 
 @contextmanager
 def _ours(path: Path) -> Iterator[None]:
     """Turn SQLite's exceptions into ours, each with what to do."""
     try:
-        yield
-    except sqlite3.OperationalError as problem:
-        text = str(problem)
-        if "full" in text:
-            raise StoreError(
-                f"The disk of {path} is full.", hint="Free some space and try again."
-            ) from problem
-        if "readonly" in text or "unable to open" in text:
-            raise StoreError(
-                f"{path} cannot be written.", hint="Check the folder's permissions."
-            ) from problem
-        raise StoreError(
-            f"The ledger {path} failed: {text}.", hint="Try again; see `lyceum status`."
-        ) from problem
+        with on_disk(path):
+            yield
+    except Timeout as problem:
+        raise Busy(f"Another process is writing to {path}.", hint="Try again.") from problem
     except sqlite3.DatabaseError as problem:
-        raise StoreError(
-            f"The ledger {path} is damaged: {problem}.",
-            hint="Restore it from a copy; the views rebuild themselves.",
-        ) from problem
+        name = getattr(problem, "sqlite_errorname", "")
+        code = next((code for start, code in CODES.items() if name.startswith(start)), "damaged")
+        if code == "busy":
+            raise Busy(
+                f"Another program holds {path}.", hint="Wait for it to end and try again."
+            ) from problem
+        raise refused(code, path, problem) from problem

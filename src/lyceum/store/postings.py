@@ -7,15 +7,20 @@ with repeated titles stands for BM25F with title weight 3 (k1 1.2, b 0.75; Rober
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import tempfile
 import threading
+import weakref
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tantivy
 
+from lyceum.core.disk import refused
 from lyceum.core.errors import REBUILD, StoreError
 from lyceum.core.protocols import Analyzer
 from lyceum.core.text import headline
@@ -25,6 +30,10 @@ from lyceum.store.facets import facets, wanted
 
 TITLE_WEIGHT = 3
 HEAP = 64_000_000
+REFUSALS = {
+    "No space": "disk_full", "Read-only": "read_only", "Permission denied": "read_only",
+    "Input/output": "disk_io",
+}  # fmt: skip
 TERMS = 256  # a question's most frequent terms; more would only cost time
 
 
@@ -35,9 +44,11 @@ class Postings:
         self.name = "postings"
         self.folder = folder / "views" / "postings"
         self.analyzer = analyzer
+        self.ledger = ""
         self.recipe = f"2:{analyzer.name}:{TITLE_WEIGHT}"
         self._guard = threading.Lock()
         self._stamp = (-1, -1)
+        self._doubted = False  # a question met something broken: look at every byte
         self._index: tantivy.Index | None = None
         self._searcher: tantivy.Searcher | None = None
         self._groups: list[frozenset[str]] = []
@@ -50,8 +61,12 @@ class Postings:
 
     def _position(self) -> int:
         found = state.read(self.folder)
-        usable = found.get("recipe") == self.recipe and self._reopened() is not None
-        return int(found["position"]) if usable else 0
+        usable = found.get("recipe") == self.recipe and found.get("ledger", "") == self.ledger
+        if not usable or state.broken(self.folder, found.get("files", {}), thorough=self._doubted):
+            return 0
+        if self._reopened() is None:
+            return 0
+        return int(found["position"])
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Index changes and commit; the state is written after the commit, so a crash only repeats work."""
@@ -61,50 +76,70 @@ class Postings:
         if not changes:
             return
         known = state.read(self.folder)
-        if self._position() == 0:
+        if not known or self._position() == 0:
             known = self._reset()
+            state.must_begin(changes, self.name)
         index = self._open()
         assert index is not None
         last = changes[-1].sequence
         # A change up to `pending` may already be in the index without the state saying so: delete first.
         doubtful = int(known.get("pending", 0))
-        state.write(self.folder, {**known, "pending": max(last, doubtful)})
+        state.write(self.folder, {**known, "pending": max(last, doubtful), "files": {}})
         try:
             self._commit(index, changes, doubtful)
+            files = [file for file in self.folder.iterdir() if not file.name.startswith("state.json")]
+            sealed = state.seal((file for file in files if file.suffix != ".lock"), known.get("files", {}))
         except (ValueError, OSError) as problem:
-            # A writer that was killed leaves files behind whose names the next one needs; nothing here is dear.
             self._forget()
-            full = "No space" in str(problem)  # then the old files still answer, and new ones would not fit
-            if not full:
-                shutil.rmtree(self.folder, ignore_errors=True)
-            raise StoreError(
-                f"The view {self.name} could not be written: {problem}.",
-                hint="Free some space and try again." if full else "It is rebuilt; try again.",
-                code="disk_full" if full else REBUILD,
-            ) from problem
+            raise self._failed(problem) from problem
         groups = {tuple(group) for group in known["readers"]}
         groups |= {tuple(sorted(one.document.readers)) for one in changes if one.document is not None}
-        fresh = {"recipe": self.recipe, "position": last, "pending": last, "readers": sorted(groups)}
+        fresh = {
+            "recipe": self.recipe, "ledger": self.ledger, "position": last, "pending": last,
+            "readers": sorted(groups), "files": sealed,
+        }  # fmt: skip
         state.write(self.folder, fresh)
 
+    def _failed(self, problem: Exception) -> StoreError:
+        """Say why nothing could be written; a view whose files are in the way starts again."""
+        for said, code in REFUSALS.items():
+            if said in str(problem):  # then the old files still answer, and new ones would fare no better
+                return refused(code, f"the view {self.name}", problem)
+        # A writer that was killed leaves files behind whose names the next one needs; nothing here is dear.
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return StoreError(
+            f"The view {self.name} could not be written: {problem}.",
+            hint="It is rebuilt; try again.", code=REBUILD,
+        )  # fmt: skip
+
+    async def reset(self) -> None:
+        """Forget everything; what is asked before the next `apply` finds nothing."""
+        await asyncio.to_thread(self._reset)
+
     def _commit(self, index: tantivy.Index, changes: Sequence[Change], doubtful: int) -> None:
-        writer = index.writer(heap_size=HEAP, num_threads=1)
         latest = {change.number: change for change in changes}
         gone = [n for n, change in latest.items() if change.kind != "put" or change.sequence <= doubtful]
-        if gone:
-            writer.delete_documents_by_query(_one_of("number", gone))
-        for change in latest.values():
-            if change.kind != "remove":
-                writer.add_document(self._document(change))
-        writer.commit()
-        writer.wait_merging_threads()
+        with _calm():
+            writer = index.writer(heap_size=HEAP, num_threads=1)
+            if gone:
+                writer.delete_documents_by_query(_one_of("number", gone))
+            for change in latest.values():
+                if change.kind != "remove":
+                    writer.add_document(self._document(change))
+            writer.commit()
+            writer.wait_merging_threads()
 
     def _reset(self) -> dict[str, Any]:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        self._index = tantivy.Index(SCHEMA, path=str(self.folder))
-        self._searcher, self._stamp = None, (-1, -1)
-        known = {"recipe": self.recipe, "position": 0, "pending": 0, "readers": []}
+        try:
+            with _calm():
+                self._index = tantivy.Index(SCHEMA, path=str(self.folder))
+        except ValueError as problem:
+            self._forget()
+            raise self._failed(problem) from problem
+        self._searcher, self._stamp, self._doubted = None, (-1, -1), False
+        known = {"recipe": self.recipe, "ledger": self.ledger, "position": 0, "pending": 0, "readers": []}
         state.write(self.folder, known)
         return known
 
@@ -125,10 +160,29 @@ class Postings:
     def _open(self) -> tantivy.Index | None:
         if self._index is None:
             try:
-                self._index = tantivy.Index.open(str(self.folder))
+                with _calm():
+                    self._index = tantivy.Index.open(str(self._place()))
             except (ValueError, OSError):
                 return None
         return self._index
+
+    def _place(self) -> Path:
+        """Return the folder; where nothing can be written one of links to it, since tantivy locks to read."""
+        if os.access(self.folder, os.W_OK):
+            return self.folder
+        links = Path(tempfile.mkdtemp(prefix="lyceum-"))
+        weakref.finalize(self, shutil.rmtree, links, True)
+        for file in self.folder.iterdir():
+            if file.suffix != ".lock":
+                (links / file.name).symlink_to(file)
+        return links
+
+    async def check(self) -> tuple[int, list[str]]:
+        """Return how many chunks can be found, and the files that are broken, looking at every byte."""
+        found = await asyncio.to_thread(state.read, self.folder)
+        wrong = await asyncio.to_thread(state.broken, self.folder, found.get("files", {}), thorough=True)
+        searcher = await asyncio.to_thread(self._reopened)
+        return (searcher.num_docs if searcher else 0), wrong
 
     # --- asking ----------------------------------------------------------------------------------------
 
@@ -144,11 +198,13 @@ class Postings:
         try:
             # Where every document is readable there is nothing to filter, and tantivy skips blocks (4 x faster).
             readers = () if all(group & query.readers for group in self._groups) else sorted(query.readers)
-            found = searcher.search(_question(terms, readers, query, among), limit=k, count=False).hits
-            numbers = searcher.fast_field_values("number", [address for _, address in found])
+            with _calm():
+                found = searcher.search(_question(terms, readers, query, among), limit=k, count=False).hits
+                numbers = searcher.fast_field_values("number", [address for _, address in found])
         except (ValueError, OSError):
             # Broken files are a reason to rebuild, not to fail the question: `position` will say 0.
             self._forget()
+            self._doubted = True
             return []
         return [(int(number or 0), float(score)) for number, (score, _) in zip(numbers, found, strict=True)]
 
@@ -162,9 +218,10 @@ class Postings:
                 try:
                     if index is None:
                         return None
-                    index.reload()
-                    self._groups = [frozenset(group) for group in known["readers"]]
-                    self._searcher, self._stamp = index.searcher(), stamp
+                    with _calm():
+                        index.reload()
+                        self._groups = [frozenset(group) for group in known["readers"]]
+                        self._searcher, self._stamp = index.searcher(), stamp
                 except (ValueError, OSError):
                     self._forget()
             return self._searcher
@@ -172,6 +229,17 @@ class Postings:
     def _forget(self) -> None:
         self._index = self._searcher = None
         self._stamp = (-1, -1)
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Turn a panic of tantivy, which it reports past every `except Exception`, into a ValueError."""
+    try:
+        yield
+    except BaseException as problem:
+        if type(problem).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the index is damaged: {problem}") from problem
 
 
 def _schema() -> tantivy.Schema:

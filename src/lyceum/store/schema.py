@@ -30,7 +30,29 @@ def m001(db: sqlite3.Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001,)
+def m002(db: sqlite3.Connection) -> None:
+    """Which ledger this is: views that have followed another one, or this one before a restore, start again."""
+    db.execute("CREATE TABLE identity (ledger TEXT NOT NULL)")
+    db.execute("INSERT INTO identity VALUES (lower(hex(randomblob(8))))")
+
+
+def m003(db: sqlite3.Connection) -> None:
+    """Uploads as jobs; `number` keeps their order, `until` is a lease's end or the time before which none begins."""
+    for statement in (
+        "CREATE TABLE jobs (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,"
+        " source TEXT NOT NULL, document TEXT NOT NULL, path TEXT NOT NULL, readers TEXT, options TEXT NOT NULL,"
+        " state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, failures INTEGER NOT NULL DEFAULT 0,"
+        " worker TEXT NOT NULL DEFAULT '',"
+        " until REAL NOT NULL DEFAULT 0, code TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '',"
+        " hint TEXT NOT NULL DEFAULT '', outcome TEXT NOT NULL DEFAULT '{}', created REAL NOT NULL,"
+        " updated REAL NOT NULL)",
+        "CREATE INDEX jobs_state ON jobs (state, number)",
+        "CREATE INDEX jobs_document ON jobs (document)",
+    ):
+        db.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001, m002, m003)
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -42,6 +64,7 @@ def migrate(db: sqlite3.Connection) -> None:
             step(db)
             db.execute(f"PRAGMA user_version = {number}")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")

@@ -8,21 +8,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lyceum.core.errors import REBUILD, Busy, NotFound, StoreError
+from lyceum.core.disk import PASSING, on_disk
+from lyceum.core.errors import REBUILD, Busy, LyceumError, NotFound, StoreError
 from lyceum.core.protocols import View
 from lyceum.core.trace import span
 from lyceum.store import writes
 from lyceum.store.files import Files
 from lyceum.store.ledger import Ledger
+from lyceum.store.state import sync_folder
 
 log = logging.getLogger(__name__)
 BATCH = 2_000
+Also = Callable[[sqlite3.Connection], None]
 
 
 class Store:
@@ -36,10 +40,11 @@ class Store:
         self.wait_seconds = wait_seconds
         self._turn = asyncio.Lock()
 
-    async def put(self, batch: writes.Batch) -> None:
+    async def put(self, batch: writes.Batch, also: Also = lambda db: None) -> None:
         """Write documents with their chunks; on return all of them are current and will survive a power cut.
 
-        A document that was there keeps answering with its old version until its new one is complete.
+        A document that was there keeps answering with its old version until its new one is complete. `also` runs
+        in the transaction that makes them current; when it raises, none of them is and nothing of them is left.
         """
         if not batch:
             return
@@ -50,26 +55,47 @@ class Store:
             for document, _, _ in batch:
                 if document.meta.get("kept"):
                     await asyncio.to_thread(self.files.settle, document.meta["sha256"])
-            with span("store.flip"):
-                await self.ledger.write(lambda db: writes.flip(db, keys, batch))
+
+            def flip(db: sqlite3.Connection) -> None:
+                writes.flip(db, keys, batch)
+                also(db)
+
+            try:
+                with span("store.flip"):
+                    await self.ledger.write(flip)
+            except LyceumError:
+                await self.ledger.write(writes.drop_leftovers)
+                await self._apply()
+                raise
 
     async def remove(self, document_id: str, readers: frozenset[str]) -> None:
         """Delete a document from the ledger and from every view."""
-        if not await self.ledger.documents(readers, document_id):
-            raise NotFound(f"There is no document {document_id}.", hint="`lyceum docs` lists them.")
-        async with self.writing():
+        async with self.writing():  # first, so that "not there" too is said of what is safely written
+            if not await self.ledger.documents(readers, document_id):
+                raise NotFound(f"There is no document {document_id}.", hint="`lyceum docs` lists them.")
             await self.ledger.write(lambda db: writes.remove(db, document_id))
             await self._apply()
 
-    async def set_readers(self, document_id: str, readers: frozenset[str]) -> None:
-        """Change who may read a document; on return revocations and grants both hold."""
+    async def set_readers(
+        self, document_id: str, readers: frozenset[str], also: Also = lambda db: None
+    ) -> None:
+        """Change who may read a document; on return revocations and grants both hold. `also` as in `put`."""
+
+        def change(db: sqlite3.Connection) -> None:
+            writes.set_readers(db, document_id, readers)
+            also(db)
+
         async with self.writing():
-            await self.ledger.write(lambda db: writes.set_readers(db, document_id, readers))
+            await self.ledger.write(change)
             await self._apply()
 
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:
-        """Return the current version and the readers of every document."""
-        return await self.ledger.versions()
+        """Return the current version and the readers of every document.
+
+        "Unchanged" is a confirmation as well: what an earlier failure left in doubt is written anew first.
+        """
+        async with self.writing():
+            return await self.ledger.versions()
 
     async def keep_file(self, path: Path, sha256: str) -> None:
         """Stage the original of a document that is put next, with `kept` in its meta."""
@@ -80,7 +106,10 @@ class Store:
         await self.ledger.write(lambda db: writes.put_vectors(db, encoder, rows))
 
     async def catch_up(self) -> None:
-        """Bring every view to the ledger's last change; skipped when another process is writing right now."""
+        """Bring every view to the ledger's last change; skipped when another process is writing right now.
+
+        On a disk that is full or read-only what is there still answers.
+        """
         if behind := await self.behind():
             if max(behind.values()) > BATCH:  # after an encoder was added, for example
                 told = ", ".join(f"{name} {missing:,}" for name, missing in behind.items())
@@ -90,26 +119,30 @@ class Store:
                     await self._apply()
             except Busy:
                 return
+            except StoreError as problem:
+                if problem.code not in PASSING:
+                    raise
+                log.warning("The views stay behind: %s", problem)
 
     async def behind(self) -> dict[str, int]:
         """Return how many changes each view lacks, only for those that lack any."""
+        positions = {view.name: await self.position(view) for view in self.views}
         last = await self.ledger.sequence()
-        behind = {view.name: last - await view.position() for view in self.views}
+        # A view ahead of its ledger has followed one that was put away: all is missing.
+        behind = {name: last - at if at <= last else last for name, at in positions.items()}
         return {name: missing for name, missing in behind.items() if missing > 0}
+
+    async def position(self, view: View) -> int:
+        """Return how far a view has followed this ledger."""
+        view.ledger = await self.ledger.identity()
+        return await view.position()
 
     @asynccontextmanager
     async def writing(self, wait: float | None = None) -> AsyncIterator[None]:
         """Hold the write lock of this home; what a killed writer left unconfirmed is dropped first."""
         wait = self.wait_seconds if wait is None else wait
         async with self._turn:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / "write.lock", timeout=wait, thread_local=False)
-            try:
-                await asyncio.to_thread(lock.acquire)
-            except Timeout as problem:
-                raise Busy(
-                    f"Another process is writing to {self.folder}.", hint="Wait for it to end and try again."
-                ) from problem
+            lock = await asyncio.to_thread(write_lock, self.folder, wait)
             try:
                 await self.ledger.write(writes.drop_leftovers)
                 yield
@@ -137,7 +170,8 @@ class Store:
     async def _follow(self, view: View) -> None:
         """Bring a view up to date; one that cannot go on from where it was starts again."""
         try:
-            await self._replay(view)
+            with on_disk(f"the view {view.name}"):
+                await self._replay(view)
         except StoreError as problem:
             if problem.code != REBUILD:
                 raise
@@ -145,9 +179,29 @@ class Store:
 
     async def _replay(self, view: View) -> None:
         with span("store.apply", view=view.name) as facts:
-            since = await view.position()
+            since = await self.position(view)
+            if since > await self.ledger.sequence():
+                await view.reset()
+                since = 0
             facts["changes"] = 0
             while changes := await self.ledger.changes(since, BATCH):
                 await view.apply(changes)
                 since = changes[-1].sequence
                 facts["changes"] += len(changes)
+
+
+def write_lock(folder: Path, wait: float) -> FileLock:
+    """Return the held write lock of a home, which is made when it is missing."""
+    lock = FileLock(folder / "write.lock", timeout=wait, thread_local=False)
+    with on_disk(folder):
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for made in missing:  # a home whose name no disk holds is lost with all that is in it
+            sync_folder(made.absolute().parent)
+        try:
+            lock.acquire()
+        except Timeout as problem:
+            raise Busy(
+                f"Another process is writing to {folder}.", hint="Wait for it to end and try again."
+            ) from problem
+    return lock

@@ -82,9 +82,11 @@ class Vectors:
         self.name = f"vectors-{embedder.name}"
         self.folder = folder / "views" / self.name
         self.embedder = embedder
+        self.ledger = ""
         self._vectors, self._keep = vectors, keep
         self._guard = threading.Lock()
         self._stamp = (-1, -1)
+        self._doubted = False  # a question met something broken: look at every byte
         self._snapshot: _Snapshot | None = None
         self._asked: dict[str, Floats] = {}
 
@@ -92,7 +94,18 @@ class Vectors:
 
     async def position(self) -> int:
         """Return the last change applied; 0 when missing, cut short or made by another encoder."""
-        return await asyncio.to_thread(lambda: int(self._state().get("position", 0)))
+        return await asyncio.to_thread(self._position)
+
+    def _position(self) -> int:
+        found = self._state()
+        usable = found.get("ledger", "") == self.ledger
+        if not usable or state.broken(self.folder, found.get("files", {}), thorough=self._doubted):
+            return 0
+        return int(found.get("position", 0))
+
+    async def reset(self) -> None:
+        """Forget everything; what is asked before the next `apply` finds nothing."""
+        await asyncio.to_thread(self._reset)
 
     def _state(self) -> dict[str, Any]:
         found = state.read(self.folder)
@@ -134,7 +147,11 @@ class Vectors:
     def _apply(self, changes: Sequence[Change], packed: Mapping[int, bytes]) -> None:
         if not changes:
             return
-        known = self._state() or self._reset()
+        known = self._state() if self._position() else {}
+        if not known:
+            known = self._reset()
+            state.must_begin(changes, self.name)
+        state.write(self.folder, {**known, "files": {}})  # not sealed while it is written
         sets = [frozenset(group) for group in known["readers"]]
         matrix_file, rows_file = self._files(known["generation"])
         with matrix_file.open("r+b") as matrix, rows_file.open("r+b") as rows:
@@ -150,10 +167,11 @@ class Vectors:
                 os.fsync(file.fileno())
         fresh = {
             **known, "rows": count, "position": changes[-1].sequence, "live": len(place),
-            "readers": [sorted(group) for group in sets],
+            "ledger": self.ledger, "readers": [sorted(group) for group in sets],
         }  # fmt: skip
         if count > 1000 and len(place) * 3 < count * 2:
             fresh = self._compacted(fresh)
+        fresh["files"] = state.seal(self._files(fresh["generation"]), {})
         state.write(self.folder, fresh)
         self._sweep(fresh["generation"])
 
@@ -192,8 +210,9 @@ class Vectors:
     def _reset(self) -> dict[str, Any]:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+        self._doubted = False
         known = {
-            "format": 1, "encoder": self.embedder.name, "position": 0, "rows": 0, "live": 0,
+            "format": 1, "encoder": self.embedder.name, "ledger": self.ledger, "position": 0, "rows": 0, "live": 0,
             "generation": 1, "readers": [],
         }  # fmt: skip
         for file in self._files(1):
@@ -221,6 +240,12 @@ class Vectors:
             if file.suffix in (".i8", ".rows") and not file.name.startswith(f"{generation}."):
                 file.unlink()
 
+    async def check(self) -> tuple[int, list[str]]:
+        """Return how many chunks can be found, and the files that are broken, looking at every byte."""
+        found = await asyncio.to_thread(self._state)
+        wrong = await asyncio.to_thread(state.broken, self.folder, found.get("files", {}), thorough=True)
+        return int(found.get("live", 0)), wrong
+
     # --- asking ----------------------------------------------------------------------------------------
 
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
@@ -232,9 +257,14 @@ class Vectors:
         if not query.readers or (query.vector is None and not query.text.strip()):
             return []
         vector = await self._vector(query)
-        if among is not None and len(among) <= INLINE:  # quicker than a hop to a thread and back
-            return self._find(vector, query, k, among)
-        return await asyncio.to_thread(self._find, vector, query, k, among)
+        try:
+            if among is not None and len(among) <= INLINE:  # quicker than a hop to a thread and back
+                return self._find(vector, query, k, among)
+            return await asyncio.to_thread(self._find, vector, query, k, among)
+        except (IndexError, OSError):
+            # Broken files are a reason to rebuild, not to fail the question: `position` will say 0.
+            self._doubted = True
+            return []
 
     async def _vector(self, query: Query) -> Floats:
         """Return the question's vector, 1 x dimension; fusion asks twice, so the last ones are remembered."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from lyceum.core.packed import dump
 from lyceum.core.types import Chunk, Document, Element
-from lyceum.store import codec
+from lyceum.store import codec, jobs
 
 Batch = Sequence[tuple[Document, Sequence[Element], Sequence[Chunk]]]
 
@@ -74,6 +74,7 @@ def remove(db: sqlite3.Connection, document_id: str) -> bool:
         return False
     for (key,) in db.execute("SELECT key FROM versions WHERE document = ?", row).fetchall():
         _drop_version(db, key)
+    jobs.forget(db, document_id)
     db.execute("DELETE FROM documents WHERE key = ?", row)
     return True
 
