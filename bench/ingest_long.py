@@ -2,8 +2,8 @@
 
 Used by `ingest.py --long`. The documents are the bench's under other bytes (a comment after the end of a PDF or
 page, a comment in an office file's archive), so their passages repeat: the encoder reads each once, its vectors come
-from the ledger afterwards. A second process asks a question every half second while the first ingests, and the same
-questions again when nothing is ingested. Waiting time is wall time here, so the machine's load stands beside it.
+from the ledger afterwards. A second process asks a question every half second while the first ingests, and another
+the same questions when nothing is ingested; no question comes twice to a process. Waiting time is wall time here, so the machine's load stands beside it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,18 @@ EVERY = 0.5
 IDLE = 120  # questions when nothing is ingested
 COLD = 3  # first questions of a process, in which it loads its parts
 GROWTH = 64  # megabytes that the parent may grow over the last two thirds
-QUESTIONS = (
-    "What was the net revenue of AMD in 2018?", "What is the bias of a perceptron?",
-    "How are decision trees trained?", "Which risks come with the supply of wafers?",
-    "How does radix sort compare with merge sort?", "如何安装软件包？", "什么是内核模块？", "Where do ducks live?",
-    "How many people live in Beijing?", "What is a kernel in machine learning?",
-)  # fmt: skip
+CHINESE = 5  # every fifth question
+
+
+def questions(folder: Path) -> list[str]:
+    """Return different questions in a fixed order, so that none is answered out of what was remembered of it."""
+    english, chinese = (
+        [row["text"] for row in common.dataset(folder, name).queries] for name in ("squad_en", "cmrc2018_zh")
+    )
+    found = english[: len(chinese) * (CHINESE - 1)]
+    for number, text in enumerate(chinese[: len(found) // (CHINESE - 1)]):
+        found.insert(number * CHINESE, text)
+    return found
 
 
 def copies(files: Sequence[Path], folder: Path, count: int) -> None:
@@ -54,12 +60,12 @@ def copies(files: Sequence[Path], folder: Path, count: int) -> None:
 
 
 ASK = """
-import asyncio, json, sys, time
+import asyncio, json, os, sys, time
+from pathlib import Path
 from lyceum.app.session import ask, opened
 from lyceum.app.settings import load
 from lyceum.core.types import Query
 async def main(home, questions, every, count):
-    import os
     async with opened(load(home, os.environ)) as platform:
         for number in range(count):
             wall, cpu = time.perf_counter(), time.process_time()
@@ -67,13 +73,13 @@ async def main(home, questions, every, count):
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             print(json.dumps([wall, cpu, len(found.hits)]), flush=True)
             await asyncio.sleep(max(0.0, every - wall))
-asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))
+asyncio.run(main(sys.argv[1], json.loads(Path(sys.argv[2]).read_text()), float(sys.argv[3]), int(sys.argv[4])))
 """
 
 
 def asking(home: Path, out: Path, count: int, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start the process that asks; each question's wall and CPU seconds become a line of `out`."""
-    command = [sys.executable, "-c", ASK, str(home), json.dumps(QUESTIONS), str(EVERY), str(count)]
+    command = [sys.executable, "-c", ASK, str(home), str(home.parent / "questions"), str(EVERY), str(count)]
     with out.open("wb") as file:
         return subprocess.Popen(command, env=variables, stdout=file)
 
@@ -117,6 +123,7 @@ def run(files: Sequence[Path], options: argparse.Namespace, reader: Mapping[str,
         folder, home = Path(work, "documents"), Path(work, "home")
         folder.mkdir()
         copies(files, folder, count)
+        Path(work, "questions").write_text(json.dumps(questions(Path(options.shared))), encoding="utf-8")
         command = [
             sys.executable,
             "-m",
@@ -130,7 +137,7 @@ def run(files: Sequence[Path], options: argparse.Namespace, reader: Mapping[str,
         outcomes = Path(work, "outcomes.json")
         started = time.perf_counter()
         with outcomes.open("wb") as file:
-            process = subprocess.Popen(command, env=variables, stdout=file)
+            process = subprocess.Popen(command, env=variables, stdout=file, stderr=subprocess.DEVNULL)
         asker: subprocess.Popen[bytes] | None = None
         samples, loads = [], []
         while process.poll() is None:
