@@ -3,7 +3,8 @@
 Used by `ingest.py --long`. The documents are the bench's under other bytes (a comment after the end of a PDF or
 page, a comment in an office file's archive), so their passages repeat: the encoder reads each once, its vectors come
 from the ledger afterwards. A second process asks a question every half second while the first ingests, and another
-the same questions when nothing is ingested; no question comes twice to a process. Waiting time is wall time here, so the machine's load stands beside it.
+the same questions when nothing is ingested; no question comes twice to a process. Waiting is wall time, which other
+work on the machine lengthens: its load stands beside it, and the CPU of a question.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def copies(files: Sequence[Path], folder: Path, count: int) -> None:
     """Write `count` documents: each file again and again, with other bytes and the same words."""
     for number in range(count):
         file = files[number % len(files)]
-        target = folder / f"{number:04}-{file.name}"
+        target = folder / f"{number // len(files):03}" / file.name
+        target.parent.mkdir(exist_ok=True)
         target.write_bytes(file.read_bytes())
         if zipfile.is_zipfile(target):
             with zipfile.ZipFile(target, "a") as package:
