@@ -45,6 +45,8 @@ class Measured:
         tokenizer = Tokenizer.from_file(os.path.join(self.job["model"], "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        for folder in {str(file.parent) for file in self.files}:
+            heard = heard.replace(folder + os.sep, "")
         lengths = [len(tokenizer.encode(text).ids) for text in texts]
         found = {
             "seconds": self.seconds, "chunks": len(texts), "tokens": sum(lengths),
