@@ -16,7 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from lyceum.core.errors import LyceumError, NotFound, ParseError, StoreError
+from lyceum.core.disk import on_disk
+from lyceum.core.errors import LyceumError, NotFound, ParseError
 from lyceum.core.ids import document_id, random_id
 from lyceum.core.types import Chunk, Document, Element
 from lyceum.ingest import pipeline
@@ -282,7 +283,7 @@ class Runner:
 
 def _spool(file: IO[bytes], path: Path) -> None:
     """Write an upload so that it survives a power cut."""
-    try:
+    with on_disk("The spool"):
         path.parent.mkdir(parents=True)
         with path.open("wb") as out:
             shutil.copyfileobj(file, out)
@@ -290,7 +291,3 @@ def _spool(file: IO[bytes], path: Path) -> None:
             os.fsync(out.fileno())
         for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
             state.sync_folder(folder)
-    except OSError as problem:
-        raise StoreError(
-            f"The upload cannot be kept: {problem.strerror}.", hint="Check the disk of the home."
-        ) from problem
