@@ -58,12 +58,23 @@ def compose(
     block: list[Line] = []
     level = 0
     for line, own in zip(lines, levels(lines, look, titles), strict=True):
-        if block and (own != level or not continues(block[-1], line, heading=bool(own))):
+        goes_on = block and own == level and continues(block[-1], line, heading=bool(own))
+        if block and (not goes_on or (not own and _ended(block, line))):
             elements.append(_element(block, look, doc_id, page, level))
             block = []
         level = own
         block.append(line)
     return [*elements, _element(block, look, doc_id, page, level)] if block else elements
+
+
+def _ended(block: Sequence[Line], line: Line) -> bool:
+    """Say whether a paragraph ends before a line: the last line had room for the next one's first word."""
+    edge = max(one.frame[2] for one in (*block, line))
+    first = len(line.text.split(maxsplit=1)[0]) / len(line.text) * (line.frame[2] - line.frame[0])
+    return (
+        not block[-1].soft
+        and edge - block[-1].frame[2] > max(min(first, edge / 3), 2 * line.size) + 2 * line.size
+    )
 
 
 def _element(block: Sequence[Line], look: Style, doc_id: str, page: int, level: int) -> Element:

@@ -48,7 +48,7 @@ class Structured:
     def __init__(self, tokens: int = 160) -> None:
         assert tokens >= SMALL, tokens
         self.tokens = tokens
-        self.name = f"structured-2:{tokens}"
+        self.name = f"structured-3:{tokens}"
 
     def __call__(self, document: Document, elements: Sequence[Element]) -> list[Chunk]:
         """Return the chunks in order; the same elements give the same ids."""
