@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from lyceum.ingest.docx_styles import written
@@ -10,6 +9,8 @@ from lyceum.ingest.omml import linear
 from lyceum.ingest.ooxml import ALTERNATE, A, M, chosen
 
 FORMS = {"alphaLc": "lowerLetter", "alphaUc": "upperLetter", "romanLc": "lowerRoman", "romanUc": "upperRoman"}
+KINDS = tuple(A + name for name in ("buNone", "buChar", "buBlip", "buAutoNum"))
+BODY = "{http://schemas.openxmlformats.org/presentationml/2006/main}bodyStyle"
 
 
 def words(paragraph: Any) -> str:
@@ -21,11 +22,8 @@ def words(paragraph: Any) -> str:
         elif child.tag == A + "br":
             parts.append("\n")
         elif child.tag == ALTERNATE:
-            branch = chosen(child)
-            parts.append(words(branch) if branch is not None else "")
-        elif isinstance(child.tag, str) and (
-            child.tag.startswith(M) or child.find(f".//{M}oMath") is not None
-        ):
+            parts.append(words(chosen(child)))
+        elif next(child.iter(M + "*"), None) is not None:
             parts.append(linear(child))
     return "".join(parts)
 
@@ -43,7 +41,7 @@ class Bullets:
         depth = int(properties.get("lvl", "0")) if properties is not None else 0
         for deeper in [one for one in self.counts if one > depth]:
             del self.counts[deeper]
-        found = next(self._found(properties, body, depth), None)
+        found = self._found(properties, body, depth)
         if found is None or found.tag == A + "buNone":
             self.counts.pop(depth, None)
             return ""
@@ -51,31 +49,22 @@ class Bullets:
             return "- "
         form = found.get("type", "")
         self.counts[depth] = self.counts.get(depth, int(found.get("startAt", "1")) - 1) + 1
-        return written(self.counts[depth], FORMS.get(form[:7], "decimal")) + (
-            ") " if "Paren" in form else ". "
-        )
+        number = written(self.counts[depth], FORMS.get(form[:7], "decimal"))
+        return number + (") " if "Paren" in form else ". ")
 
-    def _found(self, properties: Any, body: Any, depth: int) -> Iterator[Any]:
-        """Yield what decides on the bullet, the nearest first."""
+    def _found(self, properties: Any, body: Any, depth: int) -> Any:
+        """Return what decides on the bullet, the nearest first."""
         level = f"{A}lvl{depth + 1}pPr"
         holders = [properties, body.find(f"{A}lstStyle/{level}")]
-        for holder in (*holders, *self._inherited(level)):
-            if holder is not None:
-                yield from (one for one in holder if one.tag in KINDS)
-
-    def _inherited(self, level: str) -> Iterator[Any]:
         shape = self.shape
         for _ in range(2):  # layout, master
             try:
                 shape = getattr(shape, "_base_placeholder", None)
             except KeyError:  # a kind of placeholder that masters do not have
-                shape = None
-            if shape is None:
                 break
-            yield shape._element.find(f".//{A}lstStyle/{level}")
+            if shape is not None:
+                holders.append(shape._element.find(f".//{A}lstStyle/{level}"))
         if self.listed:
-            yield from self.slide.slide_layout.slide_master.element.iterfind(f".//{BODY}/{level}")
-
-
-KINDS = frozenset(A + name for name in ("buNone", "buChar", "buBlip", "buAutoNum"))
-BODY = "{http://schemas.openxmlformats.org/presentationml/2006/main}bodyStyle"
+            holders += self.slide.slide_layout.slide_master.element.iterfind(f".//{BODY}/{level}")
+        known = (holder for holder in holders if holder is not None)
+        return next((one for holder in known for one in holder.iterchildren(*KINDS)), None)

@@ -5,7 +5,6 @@ Charts and macros are left alone: what a chart shows stands in the cells.
 
 from __future__ import annotations
 
-import io
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,7 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
     """Yield one page a sheet."""
     try:
         with warnings.catch_warnings(action="ignore"):  # styles and extensions that do not matter here
-            opened = _Reader(io.BytesIO(normal(data)), read_only=True, data_only=True, keep_links=False)
+            opened = _Reader(normal(data), read_only=True, data_only=True, keep_links=False)
             opened.read()
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as problem:
         raise ParseError("The XLSX is damaged.", hint="Open it in Excel and save it again.") from problem
