@@ -93,22 +93,19 @@ class Numbers:
         self.counts: dict[str, dict[int, int]] = {}
         root = related(part, "numbering")
         for one in root.iterfind(W + "abstractNum"):
-            self._list(one)
+            levels = self.levels[one.get(W + "abstractNumId", "")] = {}
+            for level in one.iterfind(W + "lvl"):
+                depth = whole(level.get(W + "ilvl"), 0)
+                form, text = value(level, "numFmt", "decimal"), value(level, "lvlText")
+                levels[depth] = (form, text, whole(value(level, "start"), 1))
+                if style := value(level, "pStyle"):
+                    self.linked[style] = depth
         for one in root.iterfind(W + "num"):
             number = one.get(W + "numId", "")
             self.list_of[number] = value(one, "abstractNumId")
             for override in one.findall(W + "lvlOverride"):
                 if start := value(override, "startOverride"):
                     self.starts[number, whole(override.get(W + "ilvl"), 0)] = whole(start, 1)
-
-    def _list(self, node: Any) -> None:
-        levels = self.levels[node.get(W + "abstractNumId", "")] = {}
-        for level in node.findall(W + "lvl"):
-            depth = whole(level.get(W + "ilvl"), 0)
-            form, text = value(level, "numFmt", "decimal"), value(level, "lvlText")
-            levels[depth] = (form, text, whole(value(level, "start"), 1))
-            if style := value(level, "pStyle"):
-                self.linked[style] = depth
 
     def label(self, properties: Any) -> str:
         """Return a paragraph's number or bullet, empty when it has none; counts it."""

@@ -15,15 +15,18 @@ from pptx.shapes.shapetree import SlideShapeFactory
 from lyceum.core.text import clean, squeeze
 from lyceum.core.types import Box, Document, Element, Page, Place
 from lyceum.ingest.charts import drawn
+from lyceum.ingest.docx_styles import written
 from lyceum.ingest.lines import first_heading, grid, line
-from lyceum.ingest.ooxml import ALTERNATE, A, chosen, described, normal
-from lyceum.ingest.pptx_text import Bullets, words
+from lyceum.ingest.omml import linear
+from lyceum.ingest.ooxml import ALTERNATE, A, M, chosen, described, normal
 
 PML = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 POINT = 12_700  # EMU in a point
 ASIDE = frozenset(("dt", "ftr", "sldNum", "hdr", "sldImg"))
 TITLES = frozenset(("title", "ctrTitle"))
 SHAPES = frozenset(PML + name for name in ("sp", "pic", "graphicFrame", "cxnSp"))
+FORMS = {"alphaLc": "lowerLetter", "alphaUc": "upperLetter", "romanLc": "lowerRoman", "romanUc": "upperRoman"}
+KINDS = tuple(A + name for name in ("buNone", "buChar", "buBlip", "buAutoNum"))
 SAME = 12.0  # points by which tops may differ within one row of shapes
 ON = ("1", "true")
 Frame = Callable[[Box], Box]
@@ -54,7 +57,7 @@ def _slide(slide: Any, number: int, doc_id: str) -> Iterator[Element]:
     for shape in _ordered(list(_shapes(slide.shapes._spTree, slide, lambda box: box))):
         yield from _shape(shape, slide, Place(page=number, box=shape.box), doc_id)
     notes = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
-    said = "\n".join(filter(None, map(words, notes._txBody.iter(A + "p")))) if notes else ""
+    said = "\n".join(filter(None, map(_words, notes._txBody.iter(A + "p")))) if notes else ""
     if said.strip():
         yield from line(doc_id, f"Speaker notes: {said}", Place(page=number))
 
@@ -134,11 +137,11 @@ def _shape(shape: _Shape, slide: Any, place: Place, doc_id: str) -> Iterator[Ele
     node = shape.made._element
     body = node.find(PML + "txBody")
     if body is not None and shape.role in TITLES:
-        yield from line(doc_id, squeeze(" ".join(map(words, body.iter(A + "p")))), place, level=1)
+        yield from line(doc_id, squeeze(" ".join(map(_words, body.iter(A + "p")))), place, level=1)
     elif body is not None:
-        bullets = Bullets(shape.made, slide, listed=shape.role in ("obj", "body"))
+        bullets = _Bullets(shape.made, slide, listed=shape.role in ("obj", "body"))
         for paragraph in body.iter(A + "p"):
-            said = words(paragraph)
+            said = _words(paragraph)
             yield from line(doc_id, bullets.mark(paragraph, body) + said if said.strip() else "", place)
     if node.tag == PML + "graphicFrame":
         for columns in node.iter(A + "tbl"):
@@ -168,8 +171,65 @@ def _cells(columns: Any) -> tuple[list[list[str]], int | None]:
             elif cell.get("vMerge") in ON:
                 texts.append(rows[-1][column] if rows and column < len(rows[-1]) else "")
             else:
-                texts.append(" ".join(map(words, cell.iter(A + "p"))))
+                texts.append(" ".join(map(_words, cell.iter(A + "p"))))
         rows.append(texts)
     properties = columns.find(A + "tblPr")
     named = properties is not None and properties.get("firstRow") in ON and len(rows) > 1
     return rows, 1 if named else None
+
+
+def _words(paragraph: Any) -> str:
+    """Return a paragraph's words; equations on one line."""
+    parts = []
+    for child in paragraph:
+        if child.tag in (A + "r", A + "fld"):
+            parts.append(child.findtext(A + "t") or "")
+        elif child.tag == A + "br":
+            parts.append("\n")
+        elif child.tag == ALTERNATE:
+            parts.append(_words(chosen(child)))
+        elif next(child.iter(M + "*"), None) is not None:
+            parts.append(linear(child))
+    return "".join(parts)
+
+
+class _Bullets:
+    """The marks of one shape's paragraphs, numbers counted; `listed` when its kind takes those of the master."""
+
+    def __init__(self, shape: Any, slide: Any, *, listed: bool) -> None:
+        self.shape, self.slide, self.listed = shape, slide, listed
+        self.counts: dict[int, int] = {}
+
+    def mark(self, paragraph: Any, body: Any) -> str:
+        """Return "- ", "2. " or nothing; it is looked for in paragraph, shape, layout and master."""
+        properties = paragraph.find(A + "pPr")
+        depth = int(properties.get("lvl", "0")) if properties is not None else 0
+        for deeper in [one for one in self.counts if one > depth]:
+            del self.counts[deeper]
+        found = self._found(properties, body, depth)
+        if found is None or found.tag == A + "buNone":
+            self.counts.pop(depth, None)
+            return ""
+        if found.tag != A + "buAutoNum":
+            return "- "
+        form = found.get("type", "")
+        self.counts[depth] = self.counts.get(depth, int(found.get("startAt", "1")) - 1) + 1
+        number = written(self.counts[depth], FORMS.get(form[:7], "decimal"))
+        return number + (") " if "Paren" in form else ". ")
+
+    def _found(self, properties: Any, body: Any, depth: int) -> Any:
+        """Return what decides on the bullet, the nearest first."""
+        level = f"{A}lvl{depth + 1}pPr"
+        holders = [properties, body.find(f"{A}lstStyle/{level}")]
+        shape = self.shape
+        for _ in range(2):  # layout, master
+            try:
+                shape = getattr(shape, "_base_placeholder", None)
+            except KeyError:  # a kind of placeholder that masters do not have
+                break
+            if shape is not None:
+                holders.append(shape._element.find(f".//{A}lstStyle/{level}"))
+        if self.listed:
+            holders += self.slide.slide_layout.slide_master.element.iterfind(f".//{PML}bodyStyle/{level}")
+        known = (holder for holder in holders if holder is not None)
+        return next((one for holder in known for one in holder.iterchildren(*KINDS)), None)
