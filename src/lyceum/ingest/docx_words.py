@@ -15,13 +15,9 @@ from lyceum.ingest.ooxml import ALTERNATE, A, M, W, chosen
 
 PICTURE = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
 GRAPHIC = A + "graphicData"
-SIGNS = {
-    W + "tab": "\t", W + "ptab": "\t", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-",
-}  # fmt: skip
+SIGNS = {W + "tab": "\t", W + "ptab": "\t", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-"}
 UNREAD = frozenset((W + "pPr", W + "rPr", W + "sdtPr", W + "instrText", W + "rt", W + "tcPr"))
-REFERENCES = {
-    W + "footnoteReference": "footnote", W + "endnoteReference": "endnote", W + "commentReference": "comment",
-}  # fmt: skip
+REFERENCES = {f"{W}{kind}Reference": kind for kind in ("footnote", "endnote", "comment")}
 
 
 @dataclass(slots=True)

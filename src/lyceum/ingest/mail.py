@@ -33,11 +33,11 @@ DISPLAY_NAME, SHORT_NAME, CONTENT_ID = 0x3001, 0x3704, 0x3712
 
 @dataclass(slots=True)
 class _Mail:
-    """What both formats have in common; a body is ("txt" or "html", its bytes)."""
+    """What both formats have in common; a body is ("txt" or "html", its characters)."""
 
     subject: str
     head: list[tuple[str, str]]
-    bodies: list[tuple[str, bytes]] = field(default_factory=list)
+    bodies: list[tuple[str, str]] = field(default_factory=list)
     attached: list[tuple[str, Load]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -47,15 +47,15 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
     mail = _msg(data) if document.media == "msg" else _eml(data)
     if mail.attached:
         mail.head.append(("Attachments", ", ".join(name for name, _ in mail.attached)))
-    head = [(name, squeeze(clean(text))) for name, text in mail.head]
-    lines = [f"{name}: {text}" for name, text in head if text]
+    lines = [f"{name}: {said}" for name, text in mail.head if (said := squeeze(clean(text)))]
     subject = squeeze(clean(mail.subject))
     elements = [*line(document.id, subject, Place(line=1), level=1), *_head(lines, document.id)]
     warnings = mail.warnings
     for kind, body in mail.bodies:
         before = "\n" * (len(lines) + 2) if kind == "txt" else ""
+        data = MARK + (before + body).encode("utf-8", "replace")
         try:
-            for page in read(MARK + before.encode() + body, replace(document, media=kind)):
+            for page in read(data, replace(document, media=kind)):
                 elements += (replace(one, level=one.level + bool(one.level)) for one in page.elements)
                 warnings += page.warnings
         except ParseError as problem:
@@ -99,7 +99,7 @@ def _walk(part: Message, mail: _Mail, *, related: bool = False) -> None:
             _walk(one, mail, related=kind == "multipart/related")
     elif kind in ("text/plain", "text/html") and not name and part.get_content_disposition() != "attachment":
         text = _decoded(_bytes(part), str(part.get_content_charset() or ""))
-        mail.bodies.append(("html" if kind == "text/html" else "txt", text.encode()))
+        mail.bodies.append(("html" if kind == "text/html" else "txt", text))
     elif not (related and kind.startswith("image/")):  # a logo, a signature
         mail.attached.append((name or kind.replace("/", "."), _load(_bytes(part))))
 
@@ -145,10 +145,10 @@ def _msg(data: bytes) -> _Mail:
     mail = _Mail(message.subject, list(zip(FIELDS, values, strict=True)))
     html = raw(constants.PID_HTML)
     if message.body:
-        mail.bodies.append(("txt", message.body.encode("utf-8", "replace")))
+        mail.bodies.append(("txt", message.body))
     elif html or message.html_body:
-        page = _decoded(html, _codepage(message)) if html else message.html_body or ""
-        mail.bodies.append(("html", page.encode("utf-8", "replace")))
+        page = _decoded(html, _codepage(message)) if html else message.html_body
+        mail.bodies.append(("html", page or ""))
     elif raw(RTF_BODY):
         mail.warnings.append("Its body is kept as RTF only, which is not read. Save it as EML or PDF.")
     for one in message.attachments:
