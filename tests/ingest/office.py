@@ -80,7 +80,7 @@ def deck() -> bytes:
 
 
 DECK: tuple[Expected, ...] = (
-    "h1 Cold chain", "t - Sensors", "t - Gateways", "t left", "t right", "t grouped", "t Speaker notes: Say hello.\nSmile.",
+    "h1 Cold chain", "t Sensors", "t Gateways", "t left", "t right", "t grouped", "h2 Speaker notes", "t Say hello.\nSmile.",
     "h1 Figures", (1, (("Site", "2024", ""), ("Suzhou", "1", "2"), ("Suzhou", "3", "4"))), "t By quarter",
     (1, (("", "Sold", "Kept"), ("Q1", "10", "1"), ("Q2", "20.5", "2"))), "i A map of the sites",
 )  # fmt: skip
@@ -201,7 +201,7 @@ def odp() -> bytes:
     return odf("presentation", body)
 
 
-ODP: tuple[Expected, ...] = ("h1 Cold chain", "t Body", "t Speaker notes: Smile.")
+ODP: tuple[Expected, ...] = ("h1 Cold chain", "t Body", "h2 Speaker notes", "t Smile.")
 
 
 def rtf() -> bytes:

@@ -9,6 +9,8 @@ from lyceum.core.text import clean
 from lyceum.core.types import Element, Piece, Place
 from lyceum.ingest.tables import table
 
+NOTES = "Speaker notes"  # the heading of what stands under a slide
+
 
 def line(doc_id: str, text: str, place: Place, *, kind: Any = "text", level: int = 0) -> Iterator[Element]:
     """Yield one element with one piece, or none when no words are left; a level makes it a heading."""

@@ -16,7 +16,7 @@ from lyceum.core.text import clean, squeeze
 from lyceum.core.types import Box, Document, Element, Page, Place
 from lyceum.ingest.docx_styles import written
 from lyceum.ingest.docx_words import Said
-from lyceum.ingest.lines import first_heading, grid, line
+from lyceum.ingest.lines import NOTES, first_heading, grid, line
 from lyceum.ingest.ooxml import whole, xml
 from lyceum.ingest.sheet import CELLS, COLUMNS, Merge, Row, elements, spread, too_many
 
@@ -186,7 +186,8 @@ class _Walk:
                     found += line(self.doc_id, squeeze(_words(node)), place, level=1)
                 elif node.tag == PRESENTATION + "notes":
                     text = _words(node)
-                    found += line(self.doc_id, f"Speaker notes: {text}" if text else "", Place(page=number))
+                    found += line(self.doc_id, NOTES if text else "", Place(page=number), level=2)
+                    found += line(self.doc_id, text, Place(page=number))
                 else:
                     found += self.block(node, place)
             yield found, [], Place(page=number)

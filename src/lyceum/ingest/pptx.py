@@ -16,7 +16,7 @@ from lyceum.core.text import clean, squeeze
 from lyceum.core.types import Box, Document, Element, Page, Place
 from lyceum.ingest.charts import drawn
 from lyceum.ingest.docx_styles import written
-from lyceum.ingest.lines import first_heading, grid, line
+from lyceum.ingest.lines import NOTES, first_heading, grid, line
 from lyceum.ingest.omml import linear
 from lyceum.ingest.ooxml import ALTERNATE, A, M, chosen, described, normal
 
@@ -59,7 +59,8 @@ def _slide(slide: Any, number: int, doc_id: str) -> Iterator[Element]:
     notes = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
     said = "\n".join(filter(None, map(_words, notes._txBody.iter(A + "p")))) if notes else ""
     if said.strip():
-        yield from line(doc_id, f"Speaker notes: {said}", Place(page=number))
+        yield from line(doc_id, NOTES, Place(page=number), level=2)
+        yield from line(doc_id, said, Place(page=number))
 
 
 def _shapes(tree: Any, slide: Any, frame: Frame) -> Iterator[_Shape]:
@@ -139,10 +140,9 @@ def _shape(shape: _Shape, slide: Any, place: Place, doc_id: str) -> Iterator[Ele
     if body is not None and shape.role in TITLES:
         yield from line(doc_id, squeeze(" ".join(map(_words, body.iter(A + "p")))), place, level=1)
     elif body is not None:
-        bullets = _Bullets(shape.made, slide, listed=shape.role in ("obj", "body"))
-        for paragraph in body.iter(A + "p"):
+        for number, paragraph in _numbered(body):
             said = _words(paragraph)
-            yield from line(doc_id, bullets.mark(paragraph, body) + said if said.strip() else "", place)
+            yield from line(doc_id, number + said if said.strip() else "", place)
     if node.tag == PML + "graphicFrame":
         for columns in node.iter(A + "tbl"):
             yield from _grid(doc_id, *_cells(columns), place)
@@ -193,43 +193,21 @@ def _words(paragraph: Any) -> str:
     return "".join(parts)
 
 
-class _Bullets:
-    """The marks of one shape's paragraphs, numbers counted; `listed` when its kind takes those of the master."""
-
-    def __init__(self, shape: Any, slide: Any, *, listed: bool) -> None:
-        self.shape, self.slide, self.listed = shape, slide, listed
-        self.counts: dict[int, int] = {}
-
-    def mark(self, paragraph: Any, body: Any) -> str:
-        """Return "- ", "2. " or nothing; it is looked for in paragraph, shape, layout and master."""
+def _numbered(body: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each paragraph of a shape with its number ("2. ") where it has one of its own; bullets say nothing."""
+    counts: dict[int, int] = {}
+    for paragraph in body.iter(A + "p"):
         properties = paragraph.find(A + "pPr")
         depth = int(properties.get("lvl", "0")) if properties is not None else 0
-        for deeper in [one for one in self.counts if one > depth]:
-            del self.counts[deeper]
-        found = self._found(properties, body, depth)
-        if found is None or found.tag == A + "buNone":
-            self.counts.pop(depth, None)
-            return ""
-        if found.tag != A + "buAutoNum":
-            return "- "
+        counts = {level: count for level, count in counts.items() if level <= depth}
+        holders = (properties, body.find(f"{A}lstStyle/{A}lvl{depth + 1}pPr"))
+        marks = (one for holder in holders if holder is not None for one in holder.iterchildren(*KINDS))
+        found = next(marks, None)
+        if found is None or found.tag != A + "buAutoNum":
+            counts.pop(depth, None)
+            yield "", paragraph
+            continue
         form = found.get("type", "")
-        self.counts[depth] = self.counts.get(depth, int(found.get("startAt", "1")) - 1) + 1
-        number = written(self.counts[depth], FORMS.get(form[:7], "decimal"))
-        return number + (") " if "Paren" in form else ". ")
-
-    def _found(self, properties: Any, body: Any, depth: int) -> Any:
-        """Return what decides on the bullet, the nearest first."""
-        level = f"{A}lvl{depth + 1}pPr"
-        holders = [properties, body.find(f"{A}lstStyle/{level}")]
-        shape = self.shape
-        for _ in range(2):  # layout, master
-            try:
-                shape = getattr(shape, "_base_placeholder", None)
-            except KeyError:  # a kind of placeholder that masters do not have
-                break
-            if shape is not None:
-                holders.append(shape._element.find(f".//{A}lstStyle/{level}"))
-        if self.listed:
-            holders += self.slide.slide_layout.slide_master.element.iterfind(f".//{PML}bodyStyle/{level}")
-        known = (holder for holder in holders if holder is not None)
-        return next((one for holder in known for one in holder.iterchildren(*KINDS)), None)
+        counts[depth] = counts.get(depth, int(found.get("startAt", "1")) - 1) + 1
+        number = written(counts[depth], FORMS.get(form[:7], "decimal"))
+        yield number + (") " if "Paren" in form else ". "), paragraph
