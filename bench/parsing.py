@@ -27,6 +27,7 @@ import itertools
 import json
 import pickle
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -245,7 +246,7 @@ def hooked(folder: Path, quick: bool) -> list[Row]:
             spec = importlib.util.spec_from_file_location(path.stem, path)
             assert spec is not None
             assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
+            module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             rows += module.figures(folder, quick)
     return rows
@@ -262,7 +263,7 @@ async def main() -> None:
     rows += speed(folder, options.quick) + hooked(folder, options.quick)
     figures = []
     for name, value, target, higher, note in rows:
-        good = value >= target if higher else value <= target
+        good = not (value < target if higher else value > target)  # a target of nan is none
         sign = ">=" if higher else "<="
         print(f"{name:42} {value:8.3f}  {sign} {target:<7.3f} {'ok   ' if good else 'SHORT'}  {note}")
         figures.append(Figure(name, round(value, 4), f"{sign} {target:.3f}", good))
