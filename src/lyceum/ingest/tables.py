@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from lyceum.core.text import clean, markdown_row, squeeze
-from lyceum.core.types import Element, Piece, Place, Table
+from lyceum.core.types import Element, Place, Table
+from lyceum.ingest.lines import block
 
 _number = re.compile(r"^[\s$€£¥+\-−(]*\d[\d\s.,:/%-]*[)%\w°]{0,6}$")
 
@@ -28,19 +29,12 @@ def table(
     width = max(len(cells) for cells, _ in kept)
     cells = tuple(row + ("",) * (width - len(row)) for row, _ in kept)
     where = tuple(place for _, place in kept)
-    header = (1 if has_header(cells) else 0) if header is None else min(header, len(cells))
-    text, pieces = "", []
-    for row, place in zip(cells, where, strict=True):
-        line = markdown_row(row)
-        pieces.append(Piece(start=len(text), end=len(text) + len(line), place=place))
-        text += line + "\n"
-    return Element(
-        doc_id=doc_id, kind="table", text=text.rstrip("\n"), place=where[0], pieces=tuple(pieces),
-        table=Table(rows=cells, header=header, places=where),
-    )  # fmt: skip
+    header = (1 if _has_header(cells) else 0) if header is None else min(header, len(cells))
+    lines = [(markdown_row(row), place) for row, place in zip(cells, where, strict=True)]
+    return block(doc_id, lines, kind="table", table=Table(rows=cells, header=header, places=where))
 
 
-def has_header(rows: Sequence[Sequence[str]]) -> bool:
+def _has_header(rows: Sequence[Sequence[str]]) -> bool:
     """Say whether the first row names columns: no numbers, hardly a gap, and it is not alone."""
     if len(rows) < 2:
         return False
