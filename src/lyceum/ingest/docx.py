@@ -15,8 +15,9 @@ from lyceum.core.types import Document, Element, Page, Place
 from lyceum.ingest.charts import drawn
 from lyceum.ingest.docx_styles import Numbers, Styles, related, value
 from lyceum.ingest.docx_words import Said, gather
-from lyceum.ingest.lines import first_heading, grid, line
+from lyceum.ingest.lines import first_heading, line
 from lyceum.ingest.ooxml import W, described, normal, whole
+from lyceum.ingest.tables import grid
 
 SPAN = 63  # the most columns a table of Word has
 P, TABLE, ROW, CELL = W + "p", W + "tbl", W + "tr", W + "tc"

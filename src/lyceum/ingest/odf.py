@@ -16,9 +16,10 @@ from lyceum.core.text import clean, squeeze
 from lyceum.core.types import Box, Document, Element, Page, Place
 from lyceum.ingest.docx_styles import written
 from lyceum.ingest.docx_words import Said
-from lyceum.ingest.lines import NOTES, first_heading, grid, line
+from lyceum.ingest.lines import NOTES, first_heading, line
 from lyceum.ingest.ooxml import whole, xml
 from lyceum.ingest.sheet import CELLS, COLUMNS, Merge, Row, elements, spread, too_many
+from lyceum.ingest.tables import grid
 
 _urn = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
 OFFICE, TEXT, TABLE, DRAW, STYLE, PRESENTATION, SVG = (

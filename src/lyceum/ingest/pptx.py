@@ -16,9 +16,10 @@ from lyceum.core.text import clean, squeeze
 from lyceum.core.types import Box, Document, Element, Page, Place
 from lyceum.ingest.charts import drawn
 from lyceum.ingest.docx_styles import written
-from lyceum.ingest.lines import NOTES, first_heading, grid, line
+from lyceum.ingest.lines import NOTES, first_heading, line
 from lyceum.ingest.omml import linear
 from lyceum.ingest.ooxml import ALTERNATE, A, M, chosen, described, normal
+from lyceum.ingest.tables import grid
 
 PML = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 POINT = 12_700  # EMU in a point

@@ -12,7 +12,8 @@ from striprtf.striprtf import rtf_to_text
 
 from lyceum.core.types import Document, Element, Page, Place
 from lyceum.ingest.docx_styles import LONGEST
-from lyceum.ingest.lines import first_heading, grid, line
+from lyceum.ingest.lines import first_heading, line
+from lyceum.ingest.tables import grid
 
 # Signs of our own, from Unicode's private area, carry through the library what it would forget.
 CELL, HEADING = "\uf6f0", 0xF6F1

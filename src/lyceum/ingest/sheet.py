@@ -9,7 +9,8 @@ from itertools import islice
 
 from lyceum.core.errors import ParseError
 from lyceum.core.types import Element, Place
-from lyceum.ingest.lines import grid, line
+from lyceum.ingest.lines import line
+from lyceum.ingest.tables import grid
 
 CELLS = 2_000_000
 COLUMNS = 1_000
