@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lyceum.app import shapes, show
-from lyceum.app.commands import OK, PARTLY
+from lyceum.app.commands import OK, PARTLY, ingested
 from lyceum.app.session import ask, opened
 from lyceum.app.settings import Settings
 from lyceum.core.errors import NotFound
@@ -43,10 +43,7 @@ async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
     started = time.perf_counter()
     answers: list[dict[str, Any]] = []
     async with opened(settings) as platform:
-        todo = jobs([folder / "documents"])
-        with show.Watch(len(todo), quiet=arguments.json) as watch:
-            outcomes = await platform.ingest(todo, watch, watch.page)
-        await platform.store.catch_up()
+        outcomes = await ingested(platform, jobs([folder / "documents"]), quiet=arguments.json)
         if not arguments.json:
             chunks = (await platform.store.ledger.counts(frozenset({"*"})))["chunks"]
             seconds = time.perf_counter() - started
@@ -61,7 +58,6 @@ async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         show.as_json(answers)
     else:
-        for note in notes:
-            out.print(f"[yellow]{note}[/yellow]")
+        show.notes(notes)
         out.print(f'Ask your own: lyceum ask --home {settings.home} "…"', markup=False)
     return PARTLY if any(one.status == "failed" for one in outcomes) else OK

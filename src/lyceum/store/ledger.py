@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from lyceum.core.disk import on_disk, refused
-from lyceum.core.errors import Busy
+from lyceum.core.errors import Busy, NotFound
 from lyceum.core.types import Change, Chunk, Document, Element
 from lyceum.store import codec
 from lyceum.store.schema import migrate, refuse_newer
@@ -61,13 +61,16 @@ class Ledger:
                 f" ON d.key = v.document AND d.current = v.key WHERE c.number {AMONG}",
                 [json.dumps(list(numbers))],
             )
-            return {one[0].number: one for one in self._chunks(rows) if one[1].readers & readers}
+            return {chunk.number: (chunk, document) for chunk, document in self._chunks(rows, readers)}
 
         return await asyncio.to_thread(read)
 
-    def _chunks(self, rows: Sequence[Any]) -> list[tuple[Chunk, Document]]:
+    def _chunks(
+        self, rows: Sequence[Any], readers: frozenset[str] | None = None
+    ) -> list[tuple[Chunk, Document]]:
         """Return chunks, each with its document, which is read once: a report may make its meta large."""
-        documents = self._documents(f"v.key {AMONG}", [json.dumps(list({row[-1] for row in rows}))])
+        found = self._documents(f"v.key {AMONG}", [json.dumps(list({row[-1] for row in rows}))])
+        documents = {key: one for key, one in found.items() if readers is None or one.readers & readers}
         return [
             (codec.unpack_chunk(number, chunk_id, text, extra, documents[version]), documents[version])
             for number, chunk_id, text, extra, version in rows
@@ -90,6 +93,15 @@ class Ledger:
         )
         found = await asyncio.to_thread(self._documents, where, arguments)
         return [one for one in found.values() if one.readers & readers]
+
+    async def document(self, readers: frozenset[str], document_id: str) -> Document:
+        """Return a document; what the reader may not see does not exist for it."""
+        found = await self.documents(readers, document_id)
+        if not found:
+            raise NotFound(
+                "There is no such document.", hint="`lyceum docs` and GET /api/documents list them."
+            )
+        return found[0]
 
     async def versions(self, document_id: str | None = None) -> dict[str, tuple[str, frozenset[str]]]:
         """Return the current version and the readers of every document or one, for whoever ingests."""

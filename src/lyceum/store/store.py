@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lyceum.core.disk import PASSING, on_disk
-from lyceum.core.errors import REBUILD, Busy, LyceumError, NotFound, StoreError
+from lyceum.core.errors import REBUILD, Busy, LyceumError, StoreError
 from lyceum.core.protocols import View
 from lyceum.core.trace import span
 from lyceum.store import writes
@@ -71,8 +71,7 @@ class Store:
     async def remove(self, document_id: str, readers: frozenset[str]) -> None:
         """Delete a document from the ledger and from every view."""
         async with self.writing():  # first, so that "not there" too is said of what is safely written
-            if not await self.ledger.documents(readers, document_id):
-                raise NotFound(f"There is no document {document_id}.", hint="`lyceum docs` lists them.")
+            await self.ledger.document(readers, document_id)
             await self.ledger.write(lambda db: writes.remove(db, document_id))
             await self._apply()
 
@@ -160,8 +159,7 @@ class Store:
     async def _sweep(self) -> None:
         """Erase the originals of documents that are gone, whoever removed them and died before this."""
         if not self.files.empty():
-            needed = await self.ledger.kept()
-            await asyncio.to_thread(self.files.sweep, needed)
+            await asyncio.to_thread(self.files.sweep, await self.ledger.kept())
 
     async def _apply(self) -> None:
         for view in self.views:
