@@ -44,16 +44,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "answerer": {"kind": "answer.extractive"},
     "spans": {"kind": "observe.spans"},
     "serve": {
-        "host": "127.0.0.1",
-        "port": 8420,
-        "body_mb": 200,
-        "concurrency": 16,
-        "rate": 0.0,
-        "burst": 20,
-        "body_seconds": 20.0,
-        "grace_seconds": 30.0,
+        "host": "127.0.0.1", "port": 8420, "body_mb": 200, "concurrency": 16, "rate": 0.0, "burst": 20,
+        "body_seconds": 20.0, "grace_seconds": 30.0,
     },
-}
+}  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)

@@ -297,8 +297,8 @@ async def run_models(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         found = weights.listed(home)
         lines = [f"{one['name']}  {one.get('dimension', '')} dimensions" for one in found]
-        show.out(
-            arguments.json, found, "\n".join(lines) or "No models. `lyceum models add minilm` installs one."
+        show.result(
+            arguments, found, "\n".join(lines) or "No models. `lyceum models add minilm` installs one."
         )
     return OK
 
