@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lyceum.core.errors import ConfigError
-from lyceum.core.protocols import Answerer, Chat, Embedder, Retriever, Splitter
+from lyceum.core.protocols import Answerer, Embedder, Retriever, Splitter
 
 if typing.TYPE_CHECKING:
     from lyceum.answer.evidence import Evidence
@@ -61,7 +61,6 @@ class Platform:
     answerer: Answerer
     spans: Spans
     embedder: Embedder | None
-    chat: Chat | None
     splitter: Splitter
     evidence: Evidence
     pictures: Isolated
@@ -97,42 +96,37 @@ def build(
             parts[name] = make(name, tables[name], parts)
         return parts[name]
 
-    part("analyzer")
-    store = _store(parts)
-    embedder = parts["embedder"] = _glossed(part("encoder"), part("gloss"))
-    lexical, dense = _views(store, parts)
-    if dense is None:
-        notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
-    parts.update(lexical=lexical, dense=dense, view=lexical)
-    if dense is None and tables["retriever"]["kind"] == "search.hybrid":
-        tables["retriever"] = {"kind": "search.lexical"}
-    parts["library"] = store
-    chat = parts["chat"] = part("chat")
-    for name in ("synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
-        part(name)
     from lyceum.ingest.pipeline import Ingest
     from lyceum.observe.metrics import Metrics
+    from lyceum.store.ledger import Ledger
+    from lyceum.store.postings import Postings
+    from lyceum.store.store import Store
 
-    metrics = Metrics()
-    reader = parts["reader"]
+    ledger = parts.setdefault("ledger", Ledger(home))
+    store = parts["library"] = Store(home, ledger)
+    lexical = parts["lexical"] = parts["view"] = Postings(home, part("analyzer"))
+    store.views.append(lexical)
+    embedder = parts["embedder"] = _glossed(part("encoder"), part("gloss"))
+    dense = parts["dense"] = _dense(store, embedder)
+    if dense is None:
+        notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
+    if dense is None and tables["retriever"]["kind"] == "search.hybrid":
+        tables["retriever"] = {"kind": "search.lexical"}
+    for name in ("chat", "synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
+        part(name)
+    metrics, reader = Metrics(), parts["reader"]
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
     pictures = make("reader", tables["reader"], parts)  # one of its own: a long document holds up no picture
-    closing = [one for one in (reader, pictures, chat, store.ledger, parts["spans"]) if hasattr(one, "close")]
+    closing = [
+        one for one in (reader, pictures, parts["chat"], ledger, parts["spans"]) if hasattr(one, "close")
+    ]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
-        spans=parts["spans"], embedder=embedder, chat=chat, splitter=parts["splitter"],
+        spans=parts["spans"], embedder=embedder, splitter=parts["splitter"],
         evidence=parts["evidence"], pictures=pictures, metrics=metrics, notes=notes, closing=closing,
     )  # fmt: skip
-
-
-def _store(parts: dict[str, Any]) -> Any:
-    from lyceum.store.ledger import Ledger
-    from lyceum.store.store import Store
-
-    ledger = parts["ledger"] = parts.get("ledger") or Ledger(parts["folder"])
-    return Store(parts["folder"], ledger)
 
 
 def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
@@ -144,19 +138,14 @@ def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
     return Glossed(embedder, gloss, gloss.name)
 
 
-def _views(store: Any, parts: dict[str, Any]) -> tuple[Any, Any]:
-    from lyceum.store.postings import Postings
-
-    folder, embedder = parts["folder"], parts["embedder"]
-    lexical = parts.get("lexical") or Postings(folder, parts["analyzer"])
-    store.views.append(lexical)
+def _dense(store: Store, embedder: Embedder | None) -> Any:
     if embedder is None:
-        return lexical, None
+        return None
     from lyceum.store.vectors import Vectors
 
-    dense = parts.get("dense") or Vectors(folder, embedder, store.ledger, store.keep_vectors)
+    dense = Vectors(store.folder, embedder, store.ledger, store.keep_vectors)
     store.views.append(dense)
-    return lexical, dense
+    return dense
 
 
 def makers() -> dict[str, str]:

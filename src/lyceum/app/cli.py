@@ -129,11 +129,10 @@ def _said(problem: LyceumError, as_json: bool) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> int:
-    from lyceum.app import commands, demo, doctor, settings
+    from lyceum.app import commands, doctor, settings
 
     chosen = settings.load(arguments.home, settings.current())
-    rooms = {"doctor": doctor, "demo": demo}
-    run = getattr(rooms.get(arguments.command, commands), f"run_{arguments.command}")
+    run = getattr(doctor if arguments.command == "doctor" else commands, f"run_{arguments.command}")
     code: int = await run(arguments, chosen)
     return code
 

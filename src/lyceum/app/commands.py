@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import platform as machine
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +16,18 @@ from lyceum import __version__
 from lyceum.app import shapes, show
 from lyceum.app.session import ask, opened, search
 from lyceum.app.settings import Settings
-from lyceum.core.errors import InvalidInput
+from lyceum.core.errors import InvalidInput, NotFound
 from lyceum.core.text import names
 from lyceum.core.types import EVERYONE, Query
+from lyceum.ingest import pipeline
+from lyceum.ingest.pipeline import Job, Outcome
 
 if TYPE_CHECKING:
-    from lyceum.ingest.pipeline import Job, Outcome
     from lyceum.wire import Platform
 
 OK, REFUSED, PARTLY = 0, 3, 4
 STATUSES = ("added", "updated", "unchanged", "readers", "failed")
-REFERENCE = Path(__file__).with_name("lyceum.toml")
+HERE = Path(__file__).parent
 
 
 def readers_of(arguments: argparse.Namespace) -> frozenset[str]:
@@ -45,7 +48,7 @@ async def run_init(arguments: argparse.Namespace, settings: Settings) -> int:
     file = settings.home / "lyceum.toml"
     if file.exists():
         raise InvalidInput(f"{file} exists already.", hint="Edit it, or remove it first.")
-    file.write_text(REFERENCE.read_text(encoding="utf-8"), encoding="utf-8")
+    file.write_text((HERE / "lyceum.toml").read_text(encoding="utf-8"), encoding="utf-8")
     show.result(arguments, {"home": str(settings.home)}, f"{file} written. Next: lyceum ingest PATH")
     return OK
 
@@ -60,13 +63,11 @@ async def ingested(platform: Platform, todo: Sequence[Job], *, quiet: bool) -> l
 
 async def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
     """Read files and folders into the home; with --watch go on with what changes there."""
-    from lyceum.ingest.pipeline import jobs
-
     if arguments.delete and not arguments.watch:
         raise InvalidInput("--delete follows what is removed.", hint="Add --watch.")
     readers = names(arguments.readers) or frozenset({EVERYONE}) if arguments.readers else None
     paths = [Path(path) for path in arguments.paths]
-    found = jobs(paths, readers, again=arguments.again)
+    found = pipeline.jobs(paths, readers, again=arguments.again)
     todo = [replace(one, passwords=tuple(arguments.password)) for one in found]
     async with opened(settings) as platform:
 
@@ -260,6 +261,49 @@ async def run_ask(arguments: argparse.Namespace, settings: Settings) -> int:
             show.hits(out, found.hits)
         show.notes(notes)
     return REFUSED if found.abstained else OK
+
+
+def _examples(chosen: str | None) -> Path:
+    """Return the folder of the examples: the chosen one, the installed copy, or the checkout's."""
+    for folder in (Path(chosen),) if chosen else (HERE / "examples", HERE.parents[2] / "examples"):
+        if (folder / "demo.jsonl").is_file():
+            return folder
+    raise NotFound(
+        "The example documents are not here.", hint="Give their folder: lyceum demo --examples DIR"
+    )
+
+
+def _home() -> Path:
+    return Path(".lyceum-demo").absolute()
+
+
+async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Ingest the examples, ask the questions of demo.jsonl, print answers and where to go on."""
+    folder = _examples(arguments.examples)
+    settings = settings if arguments.home else replace(settings, home=_home())
+    rows = [json.loads(line) for line in (folder / "demo.jsonl").read_text(encoding="utf-8").splitlines()]
+    out = show.screen()
+    started = time.perf_counter()
+    answers: list[dict[str, Any]] = []
+    async with opened(settings) as platform:
+        outcomes = await ingested(platform, pipeline.jobs([folder / "documents"]), quiet=arguments.json)
+        if not arguments.json:
+            chunks = (await platform.store.ledger.counts(frozenset({"*"})))["chunks"]
+            seconds = time.perf_counter() - started
+            out.print(f"{len(outcomes)} documents, {chunks} chunks, ready after {seconds:.1f} s.\n")
+        for row in rows:
+            found = await ask(platform, Query(text=row["question"]))
+            if arguments.json:
+                answers.append(shapes.answer(found, row["question"]))
+            else:
+                show.answer(out, found, row["question"])
+        notes = platform.notes
+    if arguments.json:
+        show.as_json(answers)
+    else:
+        show.notes(notes)
+        out.print(f'Ask your own: lyceum ask --home {settings.home} "…"', markup=False)
+    return PARTLY if any(one.status == "failed" for one in outcomes) else OK
 
 
 async def run_config(arguments: argparse.Namespace, settings: Settings) -> int:
