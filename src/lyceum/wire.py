@@ -85,9 +85,7 @@ def build(
     """Build every part; `replace` exchanges parts by name ("retriever", "chat", …) for an experiment."""
     tables = {name: dict(configuration.get(name, table)) for name, table in DEFAULTS.items()}
     if unknown := set(configuration) - set(tables):
-        raise ConfigError(
-            f"Unknown table [{sorted(unknown)[0]}].", hint=f"Tables are {', '.join(sorted(tables))}."
-        )
+        raise ConfigError(f"Unknown table [{min(unknown)}].", hint=f"Tables are {', '.join(sorted(tables))}.")
     parts: dict[str, Any] = {"folder": home, "home": models, **(replace or {})}
     notes: list[str] = []
 
@@ -119,9 +117,8 @@ def build(
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
     pictures = make("reader", tables["reader"], parts)  # one of its own: a long document holds up no picture
-    closing = [
-        one for one in (reader, pictures, parts["chat"], ledger, parts["spans"]) if hasattr(one, "close")
-    ]
+    opened = (reader, pictures, parts["chat"], ledger, parts["spans"])
+    closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
         spans=parts["spans"], embedder=embedder, splitter=parts["splitter"],
@@ -200,10 +197,10 @@ def _arguments(
     for name, parameter in signature.parameters.items():
         if name in given:
             value = given[name]
-            nested = isinstance(value, Mapping) and "kind" in value
-            arguments[name] = (
-                make(f"{path}.{name}", value, parts) if nested else _typed(path, name, value, hints)
-            )
+            if isinstance(value, Mapping) and "kind" in value:
+                arguments[name] = make(f"{path}.{name}", value, parts)
+            else:
+                arguments[name] = _typed(path, name, value, hints)
         elif name in parts and hints.get(name) not in SIMPLE:
             arguments[name] = parts[name]
         elif parameter.default is inspect.Parameter.empty:

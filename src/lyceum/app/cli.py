@@ -96,9 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     for name, value in vars(arguments).items():
         if isinstance(value, str) and name not in ("home", "file"):  # paths stay bytes
-            setattr(
-                arguments, name, value.encode("utf-8", "replace").decode()
-            )  # what is no text can name nothing
+            setattr(arguments, name, value.encode("utf-8", "replace").decode())  # no text names nothing
     try:
         return asyncio.run(_run(arguments))
     except LyceumError as problem:

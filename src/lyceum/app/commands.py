@@ -268,9 +268,7 @@ def _examples(chosen: str | None) -> Path:
     for folder in (Path(chosen),) if chosen else (HERE / "examples", HERE.parents[2] / "examples"):
         if (folder / "demo.jsonl").is_file():
             return folder
-    raise NotFound(
-        "The example documents are not here.", hint="Give their folder: lyceum demo --examples DIR"
-    )
+    raise NotFound("The examples are not here.", hint="Give their folder: lyceum demo --examples DIR")
 
 
 def _home() -> Path:
@@ -341,9 +339,7 @@ async def run_models(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         found = weights.listed(home)
         lines = [f"{one['name']}  {one.get('dimension', '')} dimensions" for one in found]
-        show.result(
-            arguments, found, "\n".join(lines) or "No models. `lyceum models add minilm` installs one."
-        )
+        show.result(arguments, found, "\n".join(lines) or "No models: `lyceum models add minilm`.")
     return OK
 
 

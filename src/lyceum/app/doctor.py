@@ -181,9 +181,7 @@ async def _ledger(settings: Settings) -> Found:
     if not file.exists():
         yield Line("ledger", WARN, "no documents yet.", "Run: lyceum ingest PATH")
     elif wrong := await asyncio.to_thread(health.faults, file):
-        todo = (
-            "Put a backup in its place: lyceum restore FILE. Without one: remove ledger.db and ingest again."
-        )
+        todo = "Put a backup in its place: lyceum restore FILE; or remove ledger.db and ingest again."
         yield Line("ledger", FAIL, f"damaged: {'; '.join(wrong[:5])}.", todo)
     else:
         found = await asyncio.to_thread(health.facts, file)

@@ -105,9 +105,8 @@ class Guard:
         started = time.perf_counter()
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        one = _Exchange(
-            receive, send, given if _id.fullmatch(given) else random_id(), self.most, self.limits.body_seconds
-        )
+        given = given if _id.fullmatch(given) else random_id()
+        one = _Exchange(receive, send, given, self.most, self.limits.body_seconds)
         scope.setdefault("state", {})["request_id"] = one.request_id
         try:
             await self._served(scope, headers, one)

@@ -42,9 +42,7 @@ async def seen(runner: Running, readers: Readers, job_id: str) -> Job:
     """Return the job of a path; what the reader may not see does not exist for it."""
     found = await jobs.visible(runner.ledger, readers, job_id)
     if not found:
-        raise NotFound(
-            "There is no such job.", hint="GET /api/jobs lists them; finished ones are kept a week."
-        )
+        raise NotFound("There is no such job.", hint="GET /api/jobs lists them; the old are dropped.")
     return found[0]
 
 

@@ -125,9 +125,7 @@ def query_of(turns: Sequence[Turn], readers: Sequence[str]) -> Query:
 def check_model(given: str, *served: str) -> None:
     """Raise unless a request names a model that its route answers as."""
     if given not in served:
-        raise NotFound(
-            f"There is no model {given!r} here.", hint=f"Use {served[0]!r}; GET /v1/models lists them."
-        )
+        raise NotFound(f"There is no model {given!r} here.", hint=f"Use {served[0]!r}; see GET /v1/models.")
 
 
 @router.get("/models")
@@ -148,9 +146,7 @@ async def chat_completions(asked: Completion, platform: Opened) -> dict[str, Any
 async def responses(asked: Response, platform: Opened) -> dict[str, Any] | StreamingResponse:
     """Answer the input, or its last user message, from the documents."""
     if asked.previous_response_id:
-        raise InvalidInput(
-            "Responses are not stored.", hint="Send the earlier messages in input.", code="not_stored"
-        )
+        raise InvalidInput("No response is stored.", hint="Send earlier messages too.", code="not_stored")
     turns = [Turn(role="user", content=asked.input)] if isinstance(asked.input, str) else asked.input
     return await _replied(platform, asked, turns, _Response(asked))
 

@@ -151,17 +151,13 @@ async def _failed(request: Request, problem: Exception) -> JSONResponse:
     if isinstance(problem, RequestValidationError):
         first = problem.errors()[0]
         path = ".".join(str(part) for part in first["loc"][1:]) or "The body"
-        return refused(
-            InvalidInput(f"{path}: {first['msg']}.", hint="See /docs for the shape of this request.")
-        )
+        return refused(InvalidInput(f"{path}: {first['msg']}.", hint="/docs shows its shape."))
     if isinstance(problem, HTTPException):
         ours, status = NotFound if problem.status_code == 404 else InvalidInput, problem.status_code
         return refused(ours(f"{problem.detail.rstrip('.')}.", hint="/docs lists every route.", status=status))
     # One of the three places where anything may be caught: nothing of the exception's text leaves here.
     log.error("unexpected error in request %s", request.state.request_id, exc_info=problem)
-    return refused(
-        LyceumError("An unexpected error.", hint="The server's log has the details.", code="unexpected")
-    )
+    return refused(LyceumError("An unexpected error.", hint="See the server's log.", code="unexpected"))
 
 
 async def serve(settings: Settings, host: str | None = None, port: int | None = None) -> None:

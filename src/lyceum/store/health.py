@@ -67,10 +67,8 @@ def _faults(db: sqlite3.Connection) -> Iterator[str]:
 
 def _changed(db: sqlite3.Connection) -> Iterator[str]:
     """Compare every text with the hash that was written with it, and unpack what is packed."""
-    rows = db.execute(
-        "SELECT c.number, c.id, c.text, c.extra, c.hash, v.title FROM chunks c JOIN versions v ON v.key = c.version"
-    )
-    for number, chunk_id, text, extra, key, title in rows:
+    sql = "SELECT number, c.id, text, extra, hash, title FROM chunks c JOIN versions v ON v.key = c.version"
+    for number, chunk_id, text, extra, key, title in db.execute(sql):
         document = Document(id="", source="", version="", title=title, media="")
         try:
             whole = codec.vector_key(codec.unpack_chunk(number, chunk_id, text, extra, document)) == key
@@ -79,9 +77,8 @@ def _changed(db: sqlite3.Connection) -> Iterator[str]:
             continue
         if not whole:
             yield f"the words of chunk {number} are not those that were written"
-    for doc_id, elements in db.execute(
-        "SELECT d.id, v.elements FROM versions v JOIN documents d ON d.key = v.document"
-    ):
+    sql = "SELECT d.id, v.elements FROM versions v JOIN documents d ON d.key = v.document"
+    for doc_id, elements in db.execute(sql):
         try:
             codec.unpack_elements(doc_id, elements)
         except StoreError as problem:

@@ -88,19 +88,15 @@ class Ledger:
 
     async def documents(self, readers: frozenset[str], document_id: str | None = None) -> list[Document]:
         """Return the visible documents in the order of their sources."""
-        where, arguments = (
-            (CURRENT, []) if document_id is None else (f"{CURRENT} AND d.id = ?", [document_id])
-        )
-        found = await asyncio.to_thread(self._documents, where, arguments)
+        one = ("", []) if document_id is None else (" AND d.id = ?", [document_id])
+        found = await asyncio.to_thread(self._documents, CURRENT + one[0], one[1])
         return [one for one in found.values() if one.readers & readers]
 
     async def document(self, readers: frozenset[str], document_id: str) -> Document:
         """Return a document; what the reader may not see does not exist for it."""
         found = await self.documents(readers, document_id)
         if not found:
-            raise NotFound(
-                "There is no such document.", hint="`lyceum docs` and GET /api/documents list them."
-            )
+            raise NotFound("There is no such document.", hint="`lyceum docs` lists them.")
         return found[0]
 
     async def versions(self, document_id: str | None = None) -> dict[str, tuple[str, frozenset[str]]]:
@@ -177,15 +173,11 @@ class Ledger:
                 [since, limit],
             )
             there = {one[0].number: one for one in self._chunks([row[3:] for row in rows if row[3]])}
-            changes: list[Change] = []
+            changes = []
             for sequence, kind, number, known, *_ in rows:
-                if known and number in there:
-                    chunk, document = there[number]
-                else:
-                    kind, chunk, document = "remove", None, None
-                changes.append(
-                    Change(sequence=sequence, kind=kind, number=number, chunk=chunk, document=document)
-                )
+                chunk, document = there.get(number, (None, None)) if known else (None, None)
+                told = {"sequence": sequence, "kind": kind if chunk else "remove", "number": number}
+                changes.append(Change(**told, chunk=chunk, document=document))
             return changes
 
         return await asyncio.to_thread(read)
@@ -327,7 +319,5 @@ def _ours(path: Path) -> Iterator[None]:
         name = getattr(problem, "sqlite_errorname", "")
         code = next((code for start, code in CODES.items() if name.startswith(start)), "damaged")
         if code == "busy":
-            raise Busy(
-                f"Another program holds {path}.", hint="Wait for it to end and try again."
-            ) from problem
+            raise Busy(f"Another program holds {path}.", hint="Try again when it has ended.") from problem
         raise refused(code, path, problem) from problem

@@ -200,6 +200,6 @@ def write_lock(folder: Path, wait: float) -> FileLock:
             lock.acquire()
         except Timeout as problem:
             raise Busy(
-                f"Another process is writing to {folder}.", hint="Wait for it to end and try again."
+                f"Another process is writing to {folder}.", hint="Try again when it has ended."
             ) from problem
     return lock
