@@ -154,28 +154,30 @@ def makers() -> dict[str, str]:
     return found
 
 
-def make(
-    path: str, table: Mapping[str, Any], parts: Mapping[str, Any], known: Mapping[str, str] | None = None
-) -> Any:
-    """Build one part from its table; `path` names it in errors, `known` are other kinds than the rooms'."""
+def make(path: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
+    """Build one part from its table; `path` names it in errors."""
     kind = table.get("kind", "")
     if kind == "none":
         return None
-    known = makers() if known is None else known
+    known = makers()
     if not isinstance(kind, str) or kind not in known:
         raise ConfigError(
             f"[{path}] kind = {kind!r} is unknown.", hint=f"Choose one of {', '.join(sorted(known))}, none."
         )
     module, _, name = known[kind].partition(":")
-    maker = getattr(importlib.import_module(module), name)
-    signature = inspect.signature(maker)
+    return fitted(path, getattr(importlib.import_module(module), name), table, parts)
+
+
+def fitted(path: str, maker: Callable[..., Any], table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
+    """Call a maker with the keys of its table, and with parts for what is left out."""
+    taken = inspect.signature(maker).parameters
     given = {key: value for key, value in table.items() if key != "kind"}
-    if unknown := set(given) - set(signature.parameters):
+    if unknown := set(given) - set(taken):
         raise ConfigError(
             f"[{path}] has an unknown key {sorted(unknown)[0]!r}.",
-            hint=f"{kind} takes {', '.join(signature.parameters) or 'nothing'}.",
+            hint=f"{table.get('kind', path)} takes {', '.join(taken) or 'nothing'}.",
         )
-    arguments = _arguments(path, maker, signature, given, parts)
+    arguments = _arguments(path, maker, given, parts)
     try:
         return maker(**arguments)
     except AssertionError as problem:
@@ -186,15 +188,11 @@ def make(
 
 
 def _arguments(
-    path: str,
-    maker: Callable[..., Any],
-    signature: inspect.Signature,
-    given: Mapping[str, Any],
-    parts: Mapping[str, Any],
+    path: str, maker: Callable[..., Any], given: Mapping[str, Any], parts: Mapping[str, Any]
 ) -> dict[str, Any]:
     hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
     arguments: dict[str, Any] = {}
-    for name, parameter in signature.parameters.items():
+    for name, parameter in inspect.signature(maker).parameters.items():
         if name in given:
             value = given[name]
             if isinstance(value, Mapping) and "kind" in value:

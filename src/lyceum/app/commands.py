@@ -292,7 +292,7 @@ async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
         for row in rows:
             found = await ask(platform, Query(text=row["question"]))
             if arguments.json:
-                answers.append(shapes.answer(found, row["question"]))
+                answers.append({"question": row["question"], **shapes.answer(found)})
             else:
                 show.answer(out, found, row["question"])
         notes = platform.notes

@@ -30,11 +30,10 @@ from lyceum.app.jobs import Runner
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
-from lyceum.wire import make
+from lyceum.wire import fitted
 
 log = logging.getLogger(__name__)
 HEAD_SECONDS = 15.0  # in which the head of a request has to arrive
-LIMITS = {"app.limits": "lyceum.app.guard:Limits"}
 # Swagger's own script comes from its usual host; the page's inline script is named by its hash.
 DOCS_POLICY = (
     "default-src 'none'; script-src https://cdn.jsdelivr.net '{script}'; style-src https://cdn.jsdelivr.net "
@@ -127,7 +126,7 @@ def create(settings: Settings) -> FastAPI:
 
 
 def _limits(settings: Settings) -> Limits:
-    made: Limits = make("serve", {"kind": "app.limits", **settings.tables["serve"]}, {}, LIMITS)
+    made: Limits = fitted("serve", Limits, settings.tables["serve"], {})
     return made
 
 

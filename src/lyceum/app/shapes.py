@@ -43,10 +43,9 @@ def _picture(cited: Citation) -> str:
     return f"/api/documents/{cited.document_id}/pages/{cited.place.page}.png?{asked}"
 
 
-def answer(found: Answer, question: str | None = None) -> dict[str, Any]:
-    """Return an answer; with its question where several stand in a list."""
+def answer(found: Answer) -> dict[str, Any]:
+    """Return an answer."""
     return {
-        **({"question": question} if question is not None else {}),
         "answer": found.text,
         "citations": [citation(cited) for cited in found.citations],
         **_picked(found, "abstained", "reason"),

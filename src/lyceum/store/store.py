@@ -102,7 +102,9 @@ class Store:
 
     async def keep_vectors(self, encoder: str, rows: list[tuple[bytes, bytes]]) -> None:
         """Store computed vectors; called by views while this process holds the lock."""
-        await self.ledger.write(lambda db: writes.put_vectors(db, encoder, rows))
+        sql = "INSERT OR REPLACE INTO vectors (hash, encoder, vector) VALUES (?, ?, ?)"
+        named = [(key, encoder, vector) for key, vector in rows]
+        await self.ledger.write(lambda db: db.executemany(sql, named))
 
     async def catch_up(self) -> None:
         """Bring every view to the ledger's last change; skipped when another process is writing right now.
