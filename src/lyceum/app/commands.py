@@ -94,7 +94,7 @@ async def _watch(
 
     def told(outcome: Outcome) -> None:
         if arguments.json:
-            show.as_line(_outcome(outcome))
+            show.as_json(_outcome(outcome), indent=None)
         else:
             show.change(show.screen(), outcome)
 

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import re
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, Annotated, Any
 from urllib.parse import quote
@@ -93,25 +93,21 @@ async def list_documents(
     language: Annotated[str, Parameter(description="en or zh")] = "",
 ) -> Response:
     """List the visible documents by source; X-Total-Count says how many there are, Link leads on."""
-    wanted = _wanted(media.lower(), source, title.casefold(), language.lower())
+
+    def wanted(document: Document) -> bool:
+        return (
+            media.lower() in ("", document.media)
+            and document.source.startswith(source)
+            and title.casefold() in document.title.casefold()
+            and language.lower() in ("", document.language)
+        )
+
     found, total = await platform.store.ledger.page(readers, wanted, offset, limit or ALL)
     headers = {"X-Total-Count": str(total)}
     if limit and offset + limit < total:
         following = request.url.include_query_params(offset=offset + limit)
         headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
     return _tagged(request, [shapes.document(one) for one in found], **headers)
-
-
-def _wanted(media: str, source: str, title: str, language: str) -> Callable[[Document], bool]:
-    def wanted(document: Document) -> bool:
-        return (
-            media in ("", document.media)
-            and document.source.startswith(source)
-            and title in document.title.casefold()
-            and language in ("", document.language)
-        )
-
-    return wanted
 
 
 @router.get("/{document_id}", response_model=dict[str, Any])

@@ -10,21 +10,17 @@ import hmac
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lyceum.app import shapes
 from lyceum.core.errors import Busy, Forbidden, InvalidInput, LyceumError, TooLarge
 from lyceum.core.ids import random_id
 from lyceum.observe.metrics import Metrics
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 GONE = {"type": "http.disconnect"}
 OPEN = ("/healthz", "/readyz")
@@ -91,13 +87,13 @@ class Buckets:
 class Guard:
     """Wraps the whole application, errors included."""
 
-    def __init__(self, app: Any, limits: Limits, token: str, metrics: Callable[[], Metrics]) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, token: str, metrics: Callable[[], Metrics]) -> None:
         self.app, self.limits, self.token, self.metrics = app, limits, token, metrics
         self.most = int(limits.body_mb * 1_000_000)
         self.buckets = Buckets(limits.rate, limits.burst)
         self.running = 0
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer with an error before any of its body was read."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -115,7 +111,7 @@ class Guard:
             method = scope["method"] if scope["method"] in METHODS else "other"
             self.metrics().request(method, route, one.status or 500, time.perf_counter() - started)
 
-    async def _served(self, scope: Message, headers: Headers, one: _Exchange) -> None:
+    async def _served(self, scope: Scope, headers: Headers, one: _Exchange) -> None:
         counted = scope["path"] not in OPEN
         try:
             if counted:
@@ -132,7 +128,7 @@ class Guard:
             cut_off, one.problem = one.problem, None
             await refused(cut_off)(scope, one.receive, one.send)
 
-    def _admit(self, scope: Message, headers: Headers) -> None:
+    def _admit(self, scope: Scope, headers: Headers) -> None:
         given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
         known = bool(self.token) and hmac.compare_digest(given, self.token.encode())
         address = (scope.get("client") or ("",))[0]

@@ -104,8 +104,5 @@ async def job_events(
             await asyncio.sleep(EVERY)
             await runner.moved(0.5)
 
-    return StreamingResponse(
-        told(),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(told(), headers=headers, media_type="text/event-stream")

@@ -189,7 +189,6 @@ class _Chat:
         self.head = {"id": f"chatcmpl-{random_id()}", "created": int(time.time()), "model": MODEL}
 
     def whole(self, found: Answer) -> dict[str, Any]:
-        """Return the finished completion."""
         message = {
             "role": "assistant", "content": found.text or found.reason, "refusal": None,
             "annotations": _marks(found),
@@ -198,19 +197,15 @@ class _Chat:
         return {**self.head, "object": "chat.completion", "choices": [choice], **self._cited(found)}
 
     def begun(self) -> Iterable[str]:
-        """Return what comes before the first word."""
         return [self._event({"role": "assistant", "content": ""})]
 
     def said(self, piece: str) -> str:
-        """Return a piece of text."""
         return self._event({"content": piece})
 
     def ended(self, found: Answer) -> Iterable[str]:
-        """Return the citations and the end."""
         return [self._event({"annotations": _marks(found)}, "stop", **self._cited(found)), DONE]
 
     def failed(self, problem: LyceumError) -> Iterable[str]:
-        """Return the error and the end."""
         return [_sent(shapes.error(problem)), DONE]
 
     def _cited(self, found: Answer) -> dict[str, Any]:
@@ -239,7 +234,6 @@ class _Response:
         }  # fmt: skip
 
     def whole(self, found: Answer) -> dict[str, Any]:
-        """Return the finished response."""
         sent, made = found.usage.input_tokens, found.usage.output_tokens
         return {
             **self.head, "status": "completed", "output": [self._item("completed", _text(found))],
@@ -251,19 +245,16 @@ class _Response:
         }  # fmt: skip
 
     def begun(self) -> Iterable[str]:
-        """Yield what comes before the first word."""
         yield self._event("created", response=self.head)
         yield self._event("in_progress", response=self.head)
         yield self._event("output_item.added", output_index=0, item=self._item("in_progress"))
         yield self._about("content_part.added", part={"type": "output_text", "text": "", "annotations": []})
 
     def said(self, piece: str) -> str:
-        """Return a piece of text."""
         self.silent = self.silent and not piece.strip()
         return self._about("output_text.delta", delta=piece, logprobs=[])
 
     def ended(self, found: Answer) -> Iterable[str]:
-        """Yield the annotations, what is complete, and last the whole."""
         part = _text(found)
         if self.silent:
             yield self.said(part["text"])
@@ -275,7 +266,6 @@ class _Response:
         yield self._event("completed", response=self.whole(found))
 
     def failed(self, problem: LyceumError) -> Iterable[str]:
-        """Return the failed response."""
         error = {"code": "server_error", "message": str(problem)}
         return [self._event("failed", response={**self.head, "status": "failed", "error": error})]
 

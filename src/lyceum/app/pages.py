@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,12 +78,8 @@ def boxes(parts: Iterable[Chunk | Element], number: int, quote: str) -> list[Box
         return list(dict.fromkeys(box for _, box in placed))
     words = "".join(character for character in quote.lower() if character.isalnum())
     text = "".join(character for character, _ in placed)
-    found: dict[Box, None] = {}
-    start = text.find(words) if words else -1
-    while start >= 0:
-        found.update(dict.fromkeys(box for _, box in placed[start : start + len(words)]))
-        start = text.find(words, start + len(words))
-    return list(found)
+    ends = [match.span() for match in re.finditer(re.escape(words), text)] if words else []
+    return list(dict.fromkeys(box for start, end in ends for _, box in placed[start:end]))
 
 
 def _placed(parts: Iterable[Chunk | Element], number: int) -> Iterator[tuple[str, Box]]:

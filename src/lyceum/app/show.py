@@ -26,14 +26,9 @@ def screen(*, error: bool = False) -> Console:
     return Console(stderr=error, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def as_json(value: Any) -> None:
-    """Print one JSON value to standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-def as_line(value: Any) -> None:
-    """Print one JSON value on a line of its own, at once."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+def as_json(value: Any, indent: int | None = 2) -> None:
+    """Print one JSON value to standard output, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
     sys.stdout.flush()
 
 

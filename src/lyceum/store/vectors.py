@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from lyceum.core.protocols import Embedder
 from lyceum.core.text import clean, dense_text, has_cjk, language
-from lyceum.core.types import Change, Query
+from lyceum.core.types import Change, Chunk, Query
 from lyceum.store import codec, state
 from lyceum.store.facets import facets, wanted
 
@@ -124,15 +124,14 @@ class Vectors:
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Append vectors of new chunks, wipe removed ones, renew readers; then move the position."""
-        puts = [change for change in changes if change.kind == "put"]
-        packed = await self._packed(puts)
+        packed = await self._packed([one.chunk for one in changes if one.kind == "put" and one.chunk])
         await asyncio.to_thread(self._apply, changes, packed)
 
-    async def _packed(self, puts: Sequence[Change]) -> dict[int, bytes]:
+    async def _packed(self, chunks: Sequence[Chunk]) -> dict[int, bytes]:
         """Return each chunk's packed vector, from the ledger where it has been computed before."""
-        keys = {change.number: codec.vector_key(change.chunk) for change in puts if change.chunk}
+        keys = {chunk.number: codec.vector_key(chunk) for chunk in chunks}
         known = await self._vectors.vectors(self.embedder.name, list(set(keys.values())))
-        texts = {keys[change.number]: dense_text(change.chunk) for change in puts if change.chunk}
+        texts = {keys[chunk.number]: dense_text(chunk) for chunk in chunks}
         missing = {key: text for key, text in texts.items() if key not in known}
         if missing:
             made = quantise(np.asarray(await self.embedder(list(missing.values())), np.float32))
