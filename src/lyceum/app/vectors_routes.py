@@ -91,7 +91,9 @@ async def rerank(asked: Ranking, platform: Opened) -> dict[str, Any]:
     """Rank texts for a question: 0.4 x words covered + 0.6 x cosine, from 0 to 1; see answer/rerank.py."""
     check_model(asked.model, RERANKER)
     texts = [one if isinstance(one, str) else one.text for one in asked.documents]
-    hits = [_hit(*one) for one in enumerate(texts)]
+    document = Document(id="", source="", version="")
+    chunks = [Chunk(id=str(n), doc_id="", text=text, number=n) for n, text in enumerate(texts)]
+    hits = [Hit(chunk=chunk, document=document, score=0.0) for chunk in chunks]
     ranked = await Rerank(platform.evidence)(Query(text=asked.query), hits)
     results = []
     for hit in ranked[: asked.top_n]:
@@ -100,9 +102,3 @@ async def rerank(asked: Ranking, platform: Opened) -> dict[str, Any]:
         results.append({"index": index, "relevance_score": round(hit.score, 6), **body})
     used = count_tokens(asked.query) + sum(map(count_tokens, texts))
     return {"model": RERANKER, "results": results, "usage": {"total_tokens": used}}
-
-
-def _hit(number: int, text: str) -> Hit:
-    document = Document(id=str(number), source="", version="")
-    chunk = Chunk(id=str(number), doc_id=document.id, text=text, number=number)
-    return Hit(chunk=chunk, document=document, score=0.0)
