@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lyceum.core.errors import ConfigError
-from lyceum.core.protocols import Answerer, Embedder, Retriever, Splitter
+from lyceum.core.protocols import Answerer, Chat, Embedder, Retriever, Splitter
 
 if typing.TYPE_CHECKING:
     from lyceum.answer.evidence import Evidence
@@ -61,6 +61,7 @@ class Platform:
     answerer: Answerer
     spans: Spans
     embedder: Embedder | None
+    chat: Chat | None
     splitter: Splitter
     evidence: Evidence
     pictures: Isolated
@@ -121,7 +122,7 @@ def build(
     closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
-        spans=parts["spans"], embedder=embedder, splitter=parts["splitter"],
+        spans=parts["spans"], embedder=embedder, chat=parts["chat"], splitter=parts["splitter"],
         evidence=parts["evidence"], pictures=pictures, metrics=metrics, notes=notes, closing=closing,
     )  # fmt: skip
 
