@@ -29,8 +29,10 @@ from reportlab.lib import colors
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Frame, PageBreak, PageTemplate, Paragraph, Table, TableStyle
 
 HERE = Path(__file__).parent
@@ -141,17 +143,13 @@ def write_scan(target: Path, meta: dict[str, str], body: str) -> None:
     for page in pypdfium2.PdfDocument(plain.getvalue()):
         picture = page.render(scale=200 / 72, grayscale=True).to_pil().convert("L")
         pages.append(picture.rotate(0.4, fillcolor=250, resample=Image.Resampling.BICUBIC))
-    made = pypdfium2.PdfDocument.new()
+    made = Canvas(str(target), pagesize=A4, invariant=1)
     for picture in pages:
         data = BytesIO()
         picture.save(data, "JPEG", quality=40)
-        image = pypdfium2.PdfImage.new(made)
-        image.load_jpeg(BytesIO(data.getvalue()), inline=True)
-        image.set_matrix(pypdfium2.PdfMatrix().scale(*A4))
-        page = made.new_page(*A4)
-        page.insert_obj(image)
-        page.gen_content()
-    made.save(target)
+        made.drawImage(ImageReader(data), 0, 0, *A4)
+        made.showPage()
+    made.save()
 
 
 def write_png(target: Path, meta: dict[str, str], body: str) -> None:

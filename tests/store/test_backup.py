@@ -248,6 +248,7 @@ def test_upgrade_from_the_first_tables(tmp_path: Path) -> None:
         await home.ledger.close()
         db = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
         db.execute("DROP TABLE identity")
+        db.execute("DROP TABLE jobs")
         db.execute("PRAGMA user_version = 1")
         db.close()
         again = Home(tmp_path)

@@ -16,7 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from lyceum.core.errors import LyceumError, NotFound, ParseError, StoreError
+from lyceum.core.disk import on_disk
+from lyceum.core.errors import LyceumError, NotFound, ParseError
 from lyceum.core.ids import document_id, random_id
 from lyceum.core.types import Chunk, Document, Element
 from lyceum.ingest import pipeline
@@ -227,9 +228,8 @@ class Runner:
 
         def tell(pages: int, total: int) -> None:
             left = (time.monotonic() - started) / pages * (total - pages)
-            self.live[job.id] = {
-                "pages": pages, "total": total or None, "left": round(left, 1) if total else None,
-            }  # fmt: skip
+            known = {"total": total, "left": round(left, 1)} if total else {"total": None, "left": None}
+            self.live[job.id] = {"pages": pages, **known}
             self._pulse()
 
         parts, store = self.platform.ingest, self.platform.store
@@ -240,9 +240,8 @@ class Runner:
         ingest = pipeline.Ingest(Fenced(store, job), parts.reader, parts.splitter, heard=parts.heard)
         (outcome,) = await ingest([todo], page=tell)
         if outcome.status == "failed":
-            raise ParseError(
-                outcome.message, hint=outcome.hint, code=outcome.code, retryable=outcome.retryable
-            )
+            more: Any = {"hint": outcome.hint, "code": outcome.code, "retryable": outcome.retryable}
+            raise ParseError(outcome.message, **more)
         await store.catch_up()
         told = asdict(outcome)
         return {name: told[name] for name in ("status", "pages", "chunks", "seconds", "warnings")}
@@ -282,7 +281,7 @@ class Runner:
 
 def _spool(file: IO[bytes], path: Path) -> None:
     """Write an upload so that it survives a power cut."""
-    try:
+    with on_disk("The spool"):
         path.parent.mkdir(parents=True)
         with path.open("wb") as out:
             shutil.copyfileobj(file, out)
@@ -290,7 +289,3 @@ def _spool(file: IO[bytes], path: Path) -> None:
             os.fsync(out.fileno())
         for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
             state.sync_folder(folder)
-    except OSError as problem:
-        raise StoreError(
-            f"The upload cannot be kept: {problem.strerror}.", hint="Check the disk of the home."
-        ) from problem
