@@ -260,7 +260,7 @@ def beside(files: Sequence[Path]) -> dict[str, tuple[str, str]]:
 
 
 def chosen(folder: Path, *, quick: bool) -> list[Path]:
-    """Return all files; in the short form the lighter hostile ones and 20 small ones of the others, evenly by name."""
+    """Return all files; in the short form the lighter hostile ones and 20 small others, evenly by name."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if not quick:
         return files

@@ -27,9 +27,11 @@ def seen(file: str) -> tuple[str, str]:
     try:
         with contextlib.redirect_stdout(heard):
             documents = SimpleDirectoryReader(input_files=[file]).load_data()
+        text = "\n".join(document.text or "" for document in documents)
+    except MemoryError:
+        return "limit", "MemoryError"
     except Exception as problem:  # noqa: BLE001 - whatever a peer raises is its outcome
         return "exception", repr(problem)[:300]
-    text = "\n".join(document.text or "" for document in documents)
     if not any(character.isalnum() for character in text):
         return "nothing", heard.getvalue().strip()[-300:]
     unread = text == Path(file).read_bytes().decode("utf-8", "ignore")
