@@ -47,7 +47,7 @@ OTHERS, SMALL = 20, 1_000_000  # files besides the hostile ones in the short for
 HEAVY = ("big1000.pdf", "truncated.pdf", "noxref.pdf", "flatebomb.pdf")  # left to the long form
 PLAIN = {"LYCEUM_ENCODER__KIND": "none"}
 TOP = 10
-_word = re.compile(r"[^\W_]{1,40}")
+_word = re.compile(r"[^\W_]+")
 
 
 @dataclass
@@ -145,21 +145,25 @@ class Words:
     """The rarest word of a document, rarity being the number of chunks that hold its rarest term."""
 
     def __init__(self) -> None:
-        analyzer = Standard()
-        self.terms = lru_cache(maxsize=1_000_000)(lambda word: tuple(analyzer(word)))
+        self.analyzer = Standard()
+        self.terms = lru_cache(maxsize=1_000_000)(lambda word: frozenset(self.analyzer(word)))
         self.counts: collections.Counter[str] = collections.Counter()
 
     def count(self, chunks: Iterable[Chunk]) -> None:
         for chunk in chunks:
-            words = set(_word.findall(f"{headline(chunk)} {chunk.text}"))
-            self.counts.update({term for word in words for term in self.terms(word)})
+            self.counts.update(set(self.analyzer(f"{headline(chunk)} {chunk.text}")))
 
     def rarest(self, chunks: Iterable[Chunk]) -> tuple[int, str]:
         """Return in how many chunks it stands and the word, "" when there is none that can be searched."""
-        words = {word for chunk in chunks for word in _word.findall(chunk.text) if self.terms(word)}
-        rated = ((min(self.counts[term] for term in self.terms(word)), -len(word), word) for word in words)
-        number, _, word = min(rated, default=(0, 0, ""))
-        return number, word
+        best = (0, 0, "")
+        for chunk in chunks:
+            held = set(self.analyzer(chunk.text))
+            for word in set(_word.findall(chunk.text)):
+                terms = self.terms(word)
+                if terms and terms <= held:  # "12" is no word of a text that holds 12.5 alone
+                    rated = (min(self.counts[term] for term in terms), len(word), word)
+                    best = rated if not best[2] else min(best, rated)
+        return best[0], best[2]
 
 
 async def silent(platform: Platform, words: Words, document: Document, chunks: Sequence[Chunk]) -> str:
@@ -270,7 +274,9 @@ def chosen(folder: Path, *, quick: bool) -> list[Path]:
 
 
 async def main() -> None:
-    options = common.arguments(__doc__, peers="0 leaves LlamaIndex out; the short form always does")
+    options = common.arguments(
+        __doc__, peers="0 keeps the last figures of LlamaIndex; the short form has none"
+    )
     folder = Path(options.shared) / "documents"
     if not (folder / "hostile").is_dir():
         print(f"No documents in {folder}: give --shared DIR or LYCEUM_SHARED.")
@@ -315,6 +321,13 @@ def told_peer(peer: dict[str, tuple[str, str]], outcomes: Sequence[dict[str, Any
     print(f"LlamaIndex: {counted(codes)} ({quiet} of nothing without a printed line); {seconds:.0f} CPU s")
 
 
+def before(options: Any) -> dict[str, Any]:
+    """Return what the last result says of LlamaIndex: it changes only with its versions."""
+    file = common.ROOT / "bench" / "results" / "outcomes.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() and not options.quick else {}
+    return {name: value for name, value in known.items() if name.startswith("llamaindex")}
+
+
 def counted(codes: collections.Counter[str]) -> str:
     return ", ".join(f"{number} {code}" for code, number in codes.most_common())
 
@@ -335,11 +348,14 @@ def report(
         Figure("cpu_s", run.seconds),
     ]
     failed = {Path(one["source"]).name: one["code"] for one in run.outcomes if one["status"] == "failed"}
-    unread = {Path(file).name: outcome for file, (outcome, _) in peer.items() if outcome != "usable"}
+    peers = before(options)
+    if peer:
+        unread = {Path(file).name: outcome for file, (outcome, _) in peer.items() if outcome != "usable"}
+        peers = {"llamaindex": dict(collections.Counter(outcome for outcome, _ in peer.values())),
+                 "llamaindex_unread": unread}  # fmt: skip
     common.finish(
         "outcomes", figures, options, codes=dict(judgement.codes.most_common()), failed=failed,
-        silent=judgement.silent[:20], faults=[*judgement.faults[:20], *left[:20]],
-        llamaindex=dict(collections.Counter(outcome for outcome, _ in peer.values())), llamaindex_unread=unread,
+        silent=judgement.silent[:20], faults=[*judgement.faults[:20], *left[:20]], **peers,
     )  # fmt: skip
 
 

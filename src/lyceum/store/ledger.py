@@ -178,11 +178,14 @@ class Ledger:
             [since, limit],
         )
         changes = []
+        seen: dict[
+            str, Document
+        ] = {}  # as in `_get`: a copy of a large meta a chunk takes hundreds of megabytes
         for sequence, kind, number, chunk_id, text, extra, *rest in rows:
             if chunk_id is None or kind == "remove":
                 changes.append(Change(sequence=sequence, kind="remove", number=number))
                 continue
-            document = _document(rest)
+            document = seen.get(rest[0]) or seen.setdefault(rest[0], _document(rest))
             chunk = codec.unpack_chunk(number, chunk_id, text, extra, document)
             changes.append(
                 Change(sequence=sequence, kind=kind, number=number, chunk=chunk, document=document)
