@@ -171,21 +171,20 @@ class Ledger:
 
     def _changes(self, since: int, limit: int) -> list[Change]:
         rows = self._rows(
-            "SELECT x.sequence, x.kind, x.number, c.id, c.text, c.extra, d.id, d.source, v.version, v.title,"
-            " v.media, v.language, d.readers, v.meta FROM changes x LEFT JOIN chunks c ON c.number = x.number"
-            " LEFT JOIN versions v ON v.key = c.version LEFT JOIN documents d ON d.key = v.document"
+            "SELECT x.sequence, x.kind, x.number, c.id, c.text, c.extra, v.key, d.id, d.source, v.version,"
+            " v.title, v.media, v.language, d.readers, v.meta FROM changes x"
+            " LEFT JOIN chunks c ON c.number = x.number LEFT JOIN versions v ON v.key = c.version"
+            " LEFT JOIN documents d ON d.key = v.document"
             " WHERE x.sequence > ? ORDER BY x.sequence LIMIT ?",
             [since, limit],
         )
         changes = []
-        seen: dict[
-            str, Document
-        ] = {}  # as in `_get`: a copy of a large meta a chunk takes hundreds of megabytes
-        for sequence, kind, number, chunk_id, text, extra, *rest in rows:
+        seen: dict[int, Document] = {}  # by version; a large meta once a chunk would take 500 MB
+        for sequence, kind, number, chunk_id, text, extra, key, *rest in rows:
             if chunk_id is None or kind == "remove":
                 changes.append(Change(sequence=sequence, kind="remove", number=number))
                 continue
-            document = seen.get(rest[0]) or seen.setdefault(rest[0], _document(rest))
+            document = seen.get(key) or seen.setdefault(key, _document(rest))
             chunk = codec.unpack_chunk(number, chunk_id, text, extra, document)
             changes.append(
                 Change(sequence=sequence, kind=kind, number=number, chunk=chunk, document=document)
