@@ -321,7 +321,7 @@ def told_peer(peer: dict[str, tuple[str, str]], outcomes: Sequence[dict[str, Any
     print(f"LlamaIndex: {counted(codes)} ({quiet} of nothing without a printed line); {seconds:.0f} CPU s")
 
 
-def before(options: Any) -> dict[str, Any]:
+def known_of_peer(options: Any) -> dict[str, Any]:
     """Return what the last result says of LlamaIndex: it changes only with its versions."""
     file = common.ROOT / "bench" / "results" / "outcomes.json"
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() and not options.quick else {}
@@ -348,7 +348,7 @@ def report(
         Figure("cpu_s", run.seconds),
     ]
     failed = {Path(one["source"]).name: one["code"] for one in run.outcomes if one["status"] == "failed"}
-    peers = before(options)
+    peers = known_of_peer(options)
     if peer:
         unread = {Path(file).name: outcome for file, (outcome, _) in peer.items() if outcome != "usable"}
         peers = {"llamaindex": dict(collections.Counter(outcome for outcome, _ in peer.values())),
