@@ -5,28 +5,21 @@ the other. A question that has an answer is right when the answer is no refusal 
 stands in the answer's text in one of its spellings (case, white space and thousands separators aside, not as
 part of a longer word or number); a question about the current edition of a text also needs it in the first
 line. A question without an answer is right when it is refused. A quote counts as found when its words stand,
-in order, in the text of the cited page, sheet row or file as another reader than Lyceum's extracts it.
+in order, in the text of the cited page, slide, sheet row or file (for mails and archives: the file inside) as another
+reader than Lyceum's extracts it; of pictures and scans, in the text they were made from.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import re
 import tempfile
-from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import common
-import docx
-import lxml.html
-import openpyxl
-import pypdfium2
-from charset_normalizer import from_bytes
+from another_reader import inside, pages, squashed
 from common import ROOT, Figure
 
 from lyceum.app import session, settings
@@ -34,7 +27,6 @@ from lyceum.core.types import Answer, Citation, Query
 from lyceum.ingest.pipeline import jobs
 
 EXAMPLES = ROOT / "examples"
-_space = re.compile(r"[\s\u3000|\\]+")
 _group = re.compile(r"(?<=\d),(?=\d{3})")
 
 
@@ -71,39 +63,11 @@ def right(row: dict[str, Any], found: Answer) -> bool:
     return not found.abstained and all(any(holds(text, one) for one in part) for part in row["answers"])
 
 
-@lru_cache(maxsize=64)
-def pages(path: Path) -> tuple[tuple[tuple[int | None, str | None, int | None], str], ...]:
-    """Return ((page, sheet, row), text) of a file, read without Lyceum."""
-    return tuple((place, _space.sub("", text)) for place, text in _read(path))
-
-
-def _read(path: Path) -> Iterator[tuple[tuple[int | None, str | None, int | None], str]]:
-    ending = path.suffix
-    if ending == ".pdf":
-        pdf = pypdfium2.PdfDocument(path)
-        for number, page in enumerate(pdf, start=1):
-            # A hyphen at a line's end that joins two halves of a word is no part of it.
-            yield (number, None, None), page.get_textpage().get_text_bounded().replace("\ufffe", "")
-        pdf.close()
-    elif ending == ".xlsx":
-        for sheet in openpyxl.load_workbook(path, data_only=True):
-            for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
-                yield (None, sheet.title, number), "".join(str(cell) for cell in row if cell is not None)
-    elif ending == ".docx":
-        body = docx.Document(str(path)).element.body
-        yield (None, None, None), "".join(node.text or "" for node in body.iter() if node.tag.endswith("}t"))
-    elif ending == ".html":
-        yield (None, None, None), lxml.html.fromstring(path.read_bytes().decode()).text_content()
-    elif ending == ".csv":
-        for number, row in enumerate(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))), start=1):
-            yield (None, None, number), "".join(row)
-    else:
-        yield (None, None, None), str(from_bytes(path.read_bytes(), cp_isolation=["utf_8", "gb18030"]).best())
-
-
 def quoted(cited: Citation) -> bool:
     """Say whether a quote stands on the page, sheet row or in the file that its citation names."""
-    quote = _space.sub("", cited.quote)
+    quote = squashed(cited.quote)
+    if cited.place.part:
+        return quote in inside(Path(cited.source), cited.place.part)
     for (page, sheet, row), text in pages(Path(cited.source)):
         placed = page is None or page == cited.place.page
         placed &= sheet is None or (sheet, row) == (cited.place.sheet, cited.place.row)

@@ -44,16 +44,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "answerer": {"kind": "answer.extractive"},
     "spans": {"kind": "observe.spans"},
     "serve": {
-        "host": "127.0.0.1",
-        "port": 8420,
-        "body_mb": 200,
-        "concurrency": 16,
-        "rate": 0.0,
-        "burst": 20,
-        "body_seconds": 20.0,
-        "grace_seconds": 30.0,
+        "host": "127.0.0.1", "port": 8420, "body_mb": 200, "concurrency": 16, "rate": 0.0, "burst": 20,
+        "body_seconds": 20.0, "grace_seconds": 30.0,
     },
-}
+}  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,9 +86,7 @@ def build(
     """Build every part; `replace` exchanges parts by name ("retriever", "chat", …) for an experiment."""
     tables = {name: dict(configuration.get(name, table)) for name, table in DEFAULTS.items()}
     if unknown := set(configuration) - set(tables):
-        raise ConfigError(
-            f"Unknown table [{sorted(unknown)[0]}].", hint=f"Tables are {', '.join(sorted(tables))}."
-        )
+        raise ConfigError(f"Unknown table [{min(unknown)}].", hint=f"Tables are {', '.join(sorted(tables))}.")
     parts: dict[str, Any] = {"folder": home, "home": models, **(replace or {})}
     notes: list[str] = []
 
@@ -103,42 +95,36 @@ def build(
             parts[name] = make(name, tables[name], parts)
         return parts[name]
 
-    part("analyzer")
-    store = _store(parts)
-    embedder = parts["embedder"] = _glossed(part("encoder"), part("gloss"))
-    lexical, dense = _views(store, parts)
-    if dense is None:
-        notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
-    parts.update(lexical=lexical, dense=dense, view=lexical)
-    if dense is None and tables["retriever"]["kind"] == "search.hybrid":
-        tables["retriever"] = {"kind": "search.lexical"}
-    parts["library"] = store
-    chat = parts["chat"] = part("chat")
-    for name in ("synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
-        part(name)
     from lyceum.ingest.pipeline import Ingest
     from lyceum.observe.metrics import Metrics
+    from lyceum.store.ledger import Ledger
+    from lyceum.store.postings import Postings
+    from lyceum.store.store import Store
 
-    metrics = Metrics()
-    reader = parts["reader"]
+    ledger = parts.setdefault("ledger", Ledger(home))
+    store = parts["library"] = Store(home, ledger)
+    lexical = parts["lexical"] = parts["view"] = Postings(home, part("analyzer"))
+    store.views.append(lexical)
+    embedder = parts["embedder"] = _glossed(part("encoder"), part("gloss"))
+    dense = parts["dense"] = _dense(store, embedder)
+    if dense is None:
+        notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
+    if dense is None and tables["retriever"]["kind"] == "search.hybrid":
+        tables["retriever"] = {"kind": "search.lexical"}
+    for name in ("chat", "synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
+        part(name)
+    metrics, reader = Metrics(), parts["reader"]
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
     pictures = make("reader", tables["reader"], parts)  # one of its own: a long document holds up no picture
-    closing = [one for one in (reader, pictures, chat, store.ledger, parts["spans"]) if hasattr(one, "close")]
+    opened = (reader, pictures, parts["chat"], ledger, parts["spans"])
+    closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
-        spans=parts["spans"], embedder=embedder, chat=chat, splitter=parts["splitter"],
+        spans=parts["spans"], embedder=embedder, chat=parts["chat"], splitter=parts["splitter"],
         evidence=parts["evidence"], pictures=pictures, metrics=metrics, notes=notes, closing=closing,
     )  # fmt: skip
-
-
-def _store(parts: dict[str, Any]) -> Any:
-    from lyceum.store.ledger import Ledger
-    from lyceum.store.store import Store
-
-    ledger = parts["ledger"] = parts.get("ledger") or Ledger(parts["folder"])
-    return Store(parts["folder"], ledger)
 
 
 def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
@@ -150,19 +136,14 @@ def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
     return Glossed(embedder, gloss, gloss.name)
 
 
-def _views(store: Any, parts: dict[str, Any]) -> tuple[Any, Any]:
-    from lyceum.store.postings import Postings
-
-    folder, embedder = parts["folder"], parts["embedder"]
-    lexical = parts.get("lexical") or Postings(folder, parts["analyzer"])
-    store.views.append(lexical)
+def _dense(store: Store, embedder: Embedder | None) -> Any:
     if embedder is None:
-        return lexical, None
+        return None
     from lyceum.store.vectors import Vectors
 
-    dense = parts.get("dense") or Vectors(folder, embedder, store.ledger, store.keep_vectors)
+    dense = Vectors(store.folder, embedder, store.ledger, store.keep_vectors)
     store.views.append(dense)
-    return lexical, dense
+    return dense
 
 
 def makers() -> dict[str, str]:
@@ -174,28 +155,30 @@ def makers() -> dict[str, str]:
     return found
 
 
-def make(
-    path: str, table: Mapping[str, Any], parts: Mapping[str, Any], known: Mapping[str, str] | None = None
-) -> Any:
-    """Build one part from its table; `path` names it in errors, `known` are other kinds than the rooms'."""
+def make(path: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
+    """Build one part from its table; `path` names it in errors."""
     kind = table.get("kind", "")
     if kind == "none":
         return None
-    known = makers() if known is None else known
+    known = makers()
     if not isinstance(kind, str) or kind not in known:
         raise ConfigError(
             f"[{path}] kind = {kind!r} is unknown.", hint=f"Choose one of {', '.join(sorted(known))}, none."
         )
     module, _, name = known[kind].partition(":")
-    maker = getattr(importlib.import_module(module), name)
-    signature = inspect.signature(maker)
+    return fitted(path, getattr(importlib.import_module(module), name), table, parts)
+
+
+def fitted(path: str, maker: Callable[..., Any], table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
+    """Call a maker with the keys of its table, and with parts for what is left out."""
+    taken = inspect.signature(maker).parameters
     given = {key: value for key, value in table.items() if key != "kind"}
-    if unknown := set(given) - set(signature.parameters):
+    if unknown := set(given) - set(taken):
         raise ConfigError(
             f"[{path}] has an unknown key {sorted(unknown)[0]!r}.",
-            hint=f"{kind} takes {', '.join(signature.parameters) or 'nothing'}.",
+            hint=f"{table.get('kind', path)} takes {', '.join(taken) or 'nothing'}.",
         )
-    arguments = _arguments(path, maker, signature, given, parts)
+    arguments = _arguments(path, maker, given, parts)
     try:
         return maker(**arguments)
     except AssertionError as problem:
@@ -206,21 +189,17 @@ def make(
 
 
 def _arguments(
-    path: str,
-    maker: Callable[..., Any],
-    signature: inspect.Signature,
-    given: Mapping[str, Any],
-    parts: Mapping[str, Any],
+    path: str, maker: Callable[..., Any], given: Mapping[str, Any], parts: Mapping[str, Any]
 ) -> dict[str, Any]:
     hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
     arguments: dict[str, Any] = {}
-    for name, parameter in signature.parameters.items():
+    for name, parameter in inspect.signature(maker).parameters.items():
         if name in given:
             value = given[name]
-            nested = isinstance(value, Mapping) and "kind" in value
-            arguments[name] = (
-                make(f"{path}.{name}", value, parts) if nested else _typed(path, name, value, hints)
-            )
+            if isinstance(value, Mapping) and "kind" in value:
+                arguments[name] = make(f"{path}.{name}", value, parts)
+            else:
+                arguments[name] = _typed(path, name, value, hints)
         elif name in parts and hints.get(name) not in SIMPLE:
             arguments[name] = parts[name]
         elif parameter.default is inspect.Parameter.empty:

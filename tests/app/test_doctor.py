@@ -123,6 +123,6 @@ def test_chat_server_that_answers(
         monkeypatch.setenv("LYCEUM_CHAT__KIND", "models.openai")
         monkeypatch.setenv("LYCEUM_CHAT__BASE_URL", f"http://127.0.0.1:{port}/v1")
         async with server:
-            return await doctor._chat(load(str(home), current()))
+            return [line async for line in doctor._chat(load(str(home), current()))]
 
     assert [line.status for line in asyncio.run(check())] == ["ok"]

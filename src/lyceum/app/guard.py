@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lyceum.app import shapes
 from lyceum.core.errors import Busy, Forbidden, InvalidInput, LyceumError, TooLarge
 from lyceum.core.ids import random_id
 from lyceum.observe.metrics import Metrics
 
-log = logging.getLogger(__name__)
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
+GONE = {"type": "http.disconnect"}
 OPEN = ("/healthz", "/readyz")
 HEAD_BYTES, QUERY_BYTES = 32_768, 16_384
 SLOWEST = 10_000  # bytes a second that a long body has to come with
@@ -34,14 +30,14 @@ CALLERS = 10_000  # buckets that are kept
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 LOOPBACK = frozenset(("127.0.0.1", "::1"))
 HERE = LOOPBACK | {"localhost"}
-_id = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_id = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 HEADERS = {
-    b"x-content-type-options": b"nosniff",
-    b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
-    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
-    b"cache-control": b"no-store",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
 }
 
 
@@ -60,12 +56,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         assert 0 <= self.port < 65536, self.port
-        assert self.body_mb > 0, self.body_mb
-        assert self.concurrency > 0, self.concurrency
+        assert min(self.body_mb, self.concurrency, self.body_seconds, self.grace_seconds) > 0, self
         assert self.rate >= 0, self.rate
         assert self.burst >= 1, self.burst
-        assert self.body_seconds > 0, self.body_seconds
-        assert self.grace_seconds > 0, self.grace_seconds
 
 
 class Buckets:
@@ -94,47 +87,49 @@ class Buckets:
 class Guard:
     """Wraps the whole application, errors included."""
 
-    def __init__(self, app: Any, limits: Limits, token: str, metrics: Callable[[], Metrics]) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, token: str, metrics: Callable[[], Metrics]) -> None:
         self.app, self.limits, self.token, self.metrics = app, limits, token, metrics
         self.most = int(limits.body_mb * 1_000_000)
         self.buckets = Buckets(limits.rate, limits.burst)
         self.running = 0
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer with an error before any of its body was read."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        headers = dict(scope["headers"])
-        body = _Body(receive, self.most, self.limits.body_seconds)
-        out = _Out(send, _request_id(headers), body)
-        scope.setdefault("state", {})["request_id"] = out.request_id
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        given = given if _id.fullmatch(given) else random_id()
+        one = _Exchange(receive, send, given, self.most, self.limits.body_seconds)
+        scope.setdefault("state", {})["request_id"] = one.request_id
         try:
-            await self._served(scope, headers, body, out)
+            await self._served(scope, headers, one)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self.metrics().request(method, route, out.status or 500, time.perf_counter() - started)
+            self.metrics().request(method, route, one.status or 500, time.perf_counter() - started)
 
-    async def _served(self, scope: Message, headers: dict[bytes, bytes], body: _Body, out: _Out) -> None:
+    async def _served(self, scope: Scope, headers: Headers, one: _Exchange) -> None:
+        counted = scope["path"] not in OPEN
         try:
-            if scope["path"] not in OPEN:
+            if counted:
                 self._admit(scope, headers)
         except LyceumError as problem:
-            await refused(problem)(scope, body.receive, out.send)
+            await refused(problem)(scope, one.receive, one.send)
             return
-        self.running += scope["path"] not in OPEN
+        self.running += counted
         try:
-            await self.app(scope, body.receive, out.send)
+            await self.app(scope, one.receive, one.send)
         finally:
-            self.running -= scope["path"] not in OPEN
-        if body.problem and not out.status:
-            body_problem, body.problem = body.problem, None
-            await refused(body_problem)(scope, body.receive, out.send)
+            self.running -= counted
+        if one.problem and not one.status:
+            cut_off, one.problem = one.problem, None
+            await refused(cut_off)(scope, one.receive, one.send)
 
-    def _admit(self, scope: Message, headers: dict[bytes, bytes]) -> None:
-        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+    def _admit(self, scope: Scope, headers: Headers) -> None:
+        given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
         known = bool(self.token) and hmac.compare_digest(given, self.token.encode())
         address = (scope.get("client") or ("",))[0]
         if wait := self.buckets.wait("token" if known else address):
@@ -147,25 +142,28 @@ class Guard:
             raise Busy(f"{self.running} requests are at work.", hint="Try again in a second.")
         if len(scope.get("query_string", b"")) > QUERY_BYTES:
             raise TooLarge("The address is too long.", hint="Send less in the query.", status=414)
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD_BYTES:
+        if sum(len(name) + len(value) for name, value in headers.raw) > HEAD_BYTES:
             raise TooLarge("The headers are too large.", hint="Send fewer headers.", status=431)
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self.most:
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.most:
             raise too_large(self.most)
 
 
-class _Body:
-    """Counts and times a body; when it is too large or too slow the application sees the caller go."""
+class _Exchange:
+    """Adds the headers that every response has, counts and times the body; of one that is too large or too slow the
+    application sees its caller go, and what it says about that is dropped.
+    """
 
-    def __init__(self, receive: Receive, most: int, seconds: float) -> None:
-        self._receive, self.most, self.seconds = receive, most, seconds
-        self.seen, self.complete = 0, False
+    def __init__(self, receive: Receive, send: Send, request_id: str, most: int, seconds: float) -> None:
+        self._receive, self._send, self.request_id = receive, send, request_id
+        self.most, self.seconds = most, seconds
+        self.seen, self.complete, self.status = 0, False, 0
         self.started = time.monotonic()
         self.problem: LyceumError | None = None
 
     async def receive(self) -> Message:
         if self.problem:
-            return {"type": "http.disconnect"}
+            return GONE
         if self.complete:
             return await self._receive()
         left = self.started + self.seconds + self.seen / SLOWEST - time.monotonic()
@@ -173,49 +171,33 @@ class _Body:
             async with asyncio.timeout(max(left, 0)):
                 message = await self._receive()
         except TimeoutError:
-            self.problem = InvalidInput(
-                "The body came too slowly.", hint="Send it faster.", code="slow", status=408
-            )
-            return {"type": "http.disconnect"}
+            said = "The body came too slowly."
+            self.problem = InvalidInput(said, hint="Send it faster.", code="slow", status=408)
+            return GONE
         self.seen += len(message.get("body", b""))
         self.complete = not message.get("more_body", False)
         if self.seen > self.most:
             self.problem = too_large(self.most)
-            return {"type": "http.disconnect"}
-        return message
-
-
-class _Out:
-    """Adds the headers that every response has; drops what is said about a body that was cut off."""
-
-    def __init__(self, send: Send, request_id: str, body: _Body) -> None:
-        self._send, self.request_id, self.body = send, request_id, body
-        self.status = 0
+        return GONE if self.problem else message
 
     async def send(self, message: Message) -> None:
-        if self.body.problem and not self.status:
+        if self.problem and not self.status:
             return
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            named = {name.lower() for name, _ in message["headers"]}
-            more = [(name, value) for name, value in HEADERS.items() if name not in named]
-            more.append((b"x-request-id", self.request_id.encode()))
+            headers = MutableHeaders(scope=message)
+            for name, value in {**HEADERS, "x-request-id": self.request_id}.items():
+                headers.setdefault(name, value)
             if self.status in (408, 413, 431):
-                more.append((b"connection", b"close"))
-            message = {**message, "headers": [*message["headers"], *more]}
+                headers["connection"] = "close"
         await self._send(message)
 
 
-def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id", b"")
-    return given.decode() if _id.fullmatch(given) else random_id()
-
-
-def _own(headers: dict[bytes, bytes]) -> None:
+def _own(headers: Headers) -> None:
     """Refuse web pages where there is no token: those that call this machine another host, and other sites."""
-    host = headers.get(b"host", b"").decode("latin-1").lower()
+    host = headers.get("host", "").lower()
     name = host.removeprefix("[").split("]")[0] if host.startswith("[") else host.split(":")[0]
-    origin = headers.get(b"origin", b"").decode("latin-1").lower()
+    origin = headers.get("origin", "").lower()
     if name not in HERE or (origin and origin.partition("://")[2] != host):
         raise Forbidden(
             "This server speaks to programs on its own machine only.",

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi import Query as Parameter
 from fastapi.responses import StreamingResponse
 
@@ -35,64 +35,64 @@ def runner_of(request: Request) -> Runner:
     return runner
 
 
-async def _seen(runner: Runner, readers: frozenset[str], job_id: str) -> Job:
+Running = Annotated[Runner, Depends(runner_of)]
+
+
+async def seen(runner: Running, readers: Readers, job_id: str) -> Job:
+    """Return the job of a path; what the reader may not see does not exist for it."""
     found = await jobs.visible(runner.ledger, readers, job_id)
     if not found:
-        raise NotFound(
-            "There is no such job.", hint="GET /api/jobs lists them; finished ones are kept a week."
-        )
+        raise NotFound("There is no such job.", hint="GET /api/jobs lists them; the old are dropped.")
     return found[0]
+
+
+Seen = Annotated[Job, Depends(seen)]
 
 
 @router.get("/api/jobs")
 async def list_jobs(
-    request: Request, readers: Readers, limit: Annotated[int, Parameter(ge=1, le=LISTED)] = 100
+    runner: Running, readers: Readers, limit: Annotated[int, Parameter(ge=1, le=LISTED)] = 100
 ) -> list[dict[str, Any]]:
     """List the visible jobs, newest first."""
-    runner = runner_of(request)
     found = await jobs.visible(runner.ledger, readers)
     return [shapes.job(one, runner.live.get(one.id)) for one in found[:limit]]
 
 
 @router.get("/api/jobs/{job_id}")
-async def get_job(job_id: str, request: Request, readers: Readers) -> dict[str, Any]:
+async def get_job(job: Seen, runner: Running) -> dict[str, Any]:
     """Return a job's state, its pages so far, and its outcome or error."""
-    runner = runner_of(request)
-    return shapes.job(await _seen(runner, readers, job_id), runner.live.get(job_id))
+    return shapes.job(job, runner.live.get(job.id))
 
 
 @router.delete("/api/jobs/{job_id}")
-async def cancel_job(job_id: str, request: Request, readers: Readers) -> dict[str, Any]:
+async def cancel_job(job: Seen, runner: Running, readers: Readers) -> dict[str, Any]:
     """Cancel a job and return it; one that has ended stays as it is."""
-    runner = runner_of(request)
-    await _seen(runner, readers, job_id)
-    await runner.cancel(job_id)
-    return shapes.job(await _seen(runner, readers, job_id), None)
+    await runner.cancel(job.id)
+    return shapes.job(await seen(runner, readers, job.id), None)
 
 
 @router.get("/api/jobs/{job_id}/events")
 async def job_events(
-    job_id: str, request: Request, readers: Readers, last_event_id: Annotated[str, Header()] = ""
-) -> StreamingResponse:
+    job: Seen, runner: Running, request: Request, readers: Readers,
+    last_event_id: Annotated[str, Header()] = "",
+) -> StreamingResponse:  # fmt: skip
     """Stream the job as server-sent events whenever it changes; the last one holds its last state.
 
     Each event is the whole state, so that with Last-Event-ID nothing is missed: what is the same is not repeated,
     the last state always.
     """
-    runner = runner_of(request)
-    await _seen(runner, readers, job_id)
 
     async def told() -> AsyncIterator[str]:
         sent, at = last_event_id, time.monotonic()
         while not request.app.state.stopping():
             # Asked each time: whose right was revoked is told no more.
-            found = await jobs.visible(runner.ledger, readers, job_id)
+            found = await jobs.visible(runner.ledger, readers, job.id)
             if not found:
                 return
-            data = json.dumps(shapes.job(found[0], runner.live.get(job_id)), ensure_ascii=False)
+            data = json.dumps(shapes.job(found[0], runner.live.get(job.id)), ensure_ascii=False)
             mark = digest(data)[:16]
             over = found[0].state in jobs.FINAL
-            final = over and job_id not in runner.live  # before that its outcome is still being written
+            final = over and job.id not in runner.live  # before that its outcome is still being written
             if final or (mark != sent and not over):
                 yield f"id: {mark}\ndata: {data}\n\n"
                 sent, at = mark, time.monotonic()
@@ -104,8 +104,5 @@ async def job_events(
             await asyncio.sleep(EVERY)
             await runner.moved(0.5)
 
-    return StreamingResponse(
-        told(),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(told(), headers=headers, media_type="text/event-stream")

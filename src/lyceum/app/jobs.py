@@ -228,9 +228,8 @@ class Runner:
 
         def tell(pages: int, total: int) -> None:
             left = (time.monotonic() - started) / pages * (total - pages)
-            self.live[job.id] = {
-                "pages": pages, "total": total or None, "left": round(left, 1) if total else None,
-            }  # fmt: skip
+            known = {"total": total, "left": round(left, 1)} if total else {"total": None, "left": None}
+            self.live[job.id] = {"pages": pages, **known}
             self._pulse()
 
         parts, store = self.platform.ingest, self.platform.store
@@ -241,9 +240,8 @@ class Runner:
         ingest = pipeline.Ingest(Fenced(store, job), parts.reader, parts.splitter, heard=parts.heard)
         (outcome,) = await ingest([todo], page=tell)
         if outcome.status == "failed":
-            raise ParseError(
-                outcome.message, hint=outcome.hint, code=outcome.code, retryable=outcome.retryable
-            )
+            more: Any = {"hint": outcome.hint, "code": outcome.code, "retryable": outcome.retryable}
+            raise ParseError(outcome.message, **more)
         await store.catch_up()
         told = asdict(outcome)
         return {name: told[name] for name in ("status", "pages", "chunks", "seconds", "warnings")}

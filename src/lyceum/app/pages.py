@@ -1,32 +1,21 @@
-"""How a document was read, and its pages as pictures with the quoted words marked; for HTTP and the command line."""
+"""How a document was read, and its pages as pictures with the quoted words marked; knows no request."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Request, Response
-from fastapi import Query as Parameter
-
-from lyceum.app.listing import etag, known, packed, tagged, visible
-from lyceum.app.routes import Opened, Readers
 from lyceum.core.errors import NotFound, ParseError
 from lyceum.core.types import Box, Chunk, Document, Element
 from lyceum.ingest.drawing import DRAWN
 from lyceum.ingest.report import REASONS
 from lyceum.wire import Platform
 
-router = APIRouter()
 DPI = 110
 GONE = ("changed", "page")  # what a drawing process says of a page that is not there any more
-
-
-@router.get("/api/documents/{document_id}/report", response_model=dict[str, Any])
-async def get_report(request: Request, document_id: str, platform: Opened, readers: Readers) -> Response:
-    """Say how a document was read: counts, and the pages that are doubtful or were recognised in a picture."""
-    return tagged(request, packed(report(await visible(platform, readers, document_id))))
 
 
 def report(document: Document) -> dict[str, Any]:
@@ -36,32 +25,6 @@ def report(document: Document) -> dict[str, Any]:
         raise NotFound("There is no report of this document.", hint="Ingest it again.", code="no_report")
     used = {reason for row in found["listed"] for reason in row.get("reasons", ())}
     return {"document_id": document.id, **found, "reasons": {one: REASONS[one][1] for one in sorted(used)}}
-
-
-@router.get(
-    "/api/documents/{document_id}/pages/{number}.png",
-    response_class=Response, responses={200: {"content": {"image/png": {}}}},
-)  # fmt: skip
-async def get_page(
-    request: Request,
-    document_id: str,
-    number: int,
-    platform: Opened,
-    readers: Readers,
-    quote: Annotated[str, Parameter(max_length=4000, description="words to mark")] = "",
-    chunk: Annotated[
-        str, Parameter(max_length=64, description="mark this chunk, or look for the quote in it")
-    ] = "",
-    dpi: Annotated[int, Parameter(ge=36, le=300)] = DPI,
-) -> Response:
-    """Draw a page of a PDF or picture with words marked; X-Boxes says how many lines were."""
-    document = await visible(platform, readers, document_id)
-    boxes = await places(platform, document, number, quote, chunk)
-    tag = etag(document.version.encode(), packed([number, dpi, boxes]))
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "X-Boxes": str(len(boxes))}
-    if known(request, tag):
-        return Response(None, 304, headers)
-    return Response(await draw(platform, document, number, boxes, dpi), 200, headers, "image/png")
 
 
 async def draw(platform: Platform, document: Document, number: int, boxes: Sequence[Box], dpi: int) -> bytes:
@@ -115,12 +78,8 @@ def boxes(parts: Iterable[Chunk | Element], number: int, quote: str) -> list[Box
         return list(dict.fromkeys(box for _, box in placed))
     words = "".join(character for character in quote.lower() if character.isalnum())
     text = "".join(character for character, _ in placed)
-    found: dict[Box, None] = {}
-    start = text.find(words) if words else -1
-    while start >= 0:
-        found.update(dict.fromkeys(box for _, box in placed[start : start + len(words)]))
-        start = text.find(words, start + len(words))
-    return list(found)
+    ends = [match.span() for match in re.finditer(re.escape(words), text)] if words else []
+    return list(dict.fromkeys(box for start, end in ends for _, box in placed[start:end]))
 
 
 def _placed(parts: Iterable[Chunk | Element], number: int) -> Iterator[tuple[str, Box]]:

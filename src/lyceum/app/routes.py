@@ -7,22 +7,19 @@ its users. Without it only what everyone may read is seen.
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, Request
 from fastapi import Query as Parameter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from lyceum.app import shapes
-from lyceum.app.jobs import Runner
 from lyceum.app.session import ask, search
-from lyceum.core import errors
-from lyceum.core.errors import InvalidInput, LyceumError, NotFound
+from lyceum.core.errors import LyceumError, NotFound
 from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Query
-from lyceum.store.jobs import Job
+from lyceum.observe.metrics import Labels
 from lyceum.wire import Platform
 
 router = APIRouter()
@@ -78,48 +75,6 @@ async def readyz(platform: Opened) -> JSONResponse:
     return JSONResponse({"status": "behind" if behind else "ok", "behind": behind}, 503 if behind else 200)
 
 
-@router.post("/api/documents", status_code=201, responses={202: {"description": "queued as a job"}})
-async def add_document(
-    request: Request,
-    file: Annotated[UploadFile, File(description="the file to read")],
-    source: Annotated[str, Form(description="the name it is cited by; the file name by default")] = "",
-    readers: Annotated[str, Form(description="who may read it, comma-separated; everyone by default")] = "",
-    password: Annotated[str, Form(description="opens the file if it is locked; kept nowhere")] = "",
-    wait: Annotated[bool, Parameter(description="false returns at once with a job to ask for")] = True,
-) -> Any:
-    """Read one file; on return it can be found, or with wait=false it is a job that no crash loses.
-
-    The same source again replaces the document.
-    """
-    name = Path((file.filename or "").replace("\\", "/")).name
-    if not name:
-        raise InvalidInput("The upload has no file name.", hint="Send multipart form data with a file name.")
-    jobs: Runner = request.app.state.jobs
-    job = await jobs.submit(file.file, name, source or name, names_of(readers) or None, password)
-    if wait:
-        return _confirmed(await jobs.finished(job.id))
-    return JSONResponse(shapes.job(job, None), 202, {"Location": f"/api/jobs/{job.id}"})
-
-
-def _confirmed(job: Job) -> dict[str, Any]:
-    if job.state == "cancelled":
-        raise InvalidInput("The upload was cancelled.", hint="Send it again.", code="cancelled", status=409)
-    if job.state == "failed":
-        kind = getattr(errors, job.outcome.get("type", ""), LyceumError)
-        raise kind(job.message, hint=job.hint, code=job.code)
-    told = job.outcome
-    return {
-        "id": job.document, "source": job.source, "status": told["status"], "pages": told.get("pages", 0),
-        "chunks": told.get("chunks", 0), "warnings": told.get("warnings", []),
-    }  # fmt: skip
-
-
-@router.delete("/api/documents/{document_id}", status_code=204)
-async def remove_document(document_id: str, platform: Opened, readers: Readers) -> None:
-    """Delete a document from the ledger and every view."""
-    await platform.store.remove(document_id, readers)
-
-
 @router.post("/api/search")
 async def search_documents(asked: Asked, platform: Opened) -> list[dict[str, Any]]:
     """Return ranked passages, each with the parts that found it."""
@@ -139,3 +94,25 @@ async def get_trace(trace_id: str, platform: Opened, readers: Readers) -> list[d
     if not spans:
         raise NotFound("There is no such trace.", hint="Traces are kept for a while only; ask again.")
     return [shapes.span(one) for one in spans]
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request, platform: Opened) -> PlainTextResponse:
+    """Return counts and latencies in Prometheus' text format; names of documents and questions never stand in it.
+
+    The guard lets in who has the token, without one this machine alone.
+    """
+    behind = await platform.store.behind()
+    evidence = platform.evidence
+    now: dict[str, dict[Labels, float]] = {
+        "lyceum_open_requests": {(): request.app.state.guard.running},
+        "lyceum_view_lag": {
+            (("view", view.name),): behind.get(view.name, 0) for view in platform.store.views
+        },
+        "lyceum_vector_memory_total": {
+            (("result", "hit"),): evidence.remembered,
+            (("result", "miss"),): evidence.encoded,
+        },
+    }
+    text = platform.metrics.render(now)
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")

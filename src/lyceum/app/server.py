@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import json
 import logging
 import math
 import re
@@ -25,27 +24,16 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lyceum import __version__
-from lyceum.app import (
-    files,
-    job_routes,
-    listing,
-    openai_routes,
-    operator,
-    pages,
-    responses_route,
-    routes,
-    vectors_routes,
-)  # fmt: skip
+from lyceum.app import document_routes, job_routes, openai_routes, routes, vectors_routes
 from lyceum.app.guard import HEAD_BYTES, Guard, Limits, refused
 from lyceum.app.jobs import Runner
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
-from lyceum.wire import make
+from lyceum.wire import fitted
 
 log = logging.getLogger(__name__)
 HEAD_SECONDS = 15.0  # in which the head of a request has to arrive
-LIMITS = {"app.limits": "lyceum.app.guard:Limits"}
 # Swagger's own script comes from its usual host; the page's inline script is named by its hash.
 DOCS_POLICY = (
     "default-src 'none'; script-src https://cdn.jsdelivr.net '{script}'; style-src https://cdn.jsdelivr.net "
@@ -85,7 +73,7 @@ class _Patient(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if not self._idle():
             self._forget()
         elif self.waiting is None:
             self._expect()
@@ -94,17 +82,20 @@ class _Patient(H11Protocol):
         self._forget()
         super().connection_lost(exc)
 
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def _expect(self) -> None:
         self.waiting = self.loop.call_later(HEAD_SECONDS, self._given_up)
+
+    def _given_up(self) -> None:
+        if self._idle():
+            self.transport.close()
 
     def _forget(self) -> None:
         if self.waiting is not None:
             self.waiting.cancel()
             self.waiting = None
-
-    def _given_up(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
 
 
 def create(settings: Settings) -> FastAPI:
@@ -124,22 +115,18 @@ def create(settings: Settings) -> FastAPI:
         description="Documents in, cited answers out. Every error has the shape "
         '{"error": {"code", "message", "hint", "retryable", "type"}}.',
     )  # fmt: skip
-    for part in (
-        routes, listing, pages, files, job_routes, openai_routes, responses_route, vectors_routes, operator,
-    ):  # fmt: skip
+    for part in (routes, document_routes, job_routes, openai_routes, vectors_routes):
         app.include_router(part.router)
     app.add_route("/docs", _docs(), include_in_schema=False)
     app.state.stopping = lambda: False
-    app.add_exception_handler(LyceumError, _ours)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _framework)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _failed)
     app.state.limits, app.state.token = _limits(settings), settings.token
     return app
 
 
 def _limits(settings: Settings) -> Limits:
-    made: Limits = make("serve", {"kind": "app.limits", **settings.tables["serve"]}, {}, LIMITS)
+    made: Limits = fitted("serve", Limits, settings.tables["serve"], {})
     return made
 
 
@@ -156,32 +143,20 @@ def _docs() -> Any:
     return docs
 
 
-async def _ours(request: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, LyceumError)
-    return refused(problem)
-
-
-async def _invalid(request: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, RequestValidationError)
-    first = problem.errors()[0]
-    path = ".".join(str(part) for part in first["loc"][1:]) or "The body"
-    return refused(InvalidInput(f"{path}: {first['msg']}.", hint="See /docs for the shape of this request."))
-
-
-async def _framework(request: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, HTTPException)
-    ours = NotFound if problem.status_code == 404 else InvalidInput
-    response = refused(ours(f"{problem.detail.rstrip('.')}.", hint="/docs lists every route."))
-    response.status_code = problem.status_code
-    return response
-
-
-async def _unexpected(request: Request, problem: Exception) -> JSONResponse:
+async def _failed(request: Request, problem: Exception) -> JSONResponse:
+    """Return any exception as an error of ours, in the one shape that errors have."""
+    if isinstance(problem, LyceumError):
+        return refused(problem)
+    if isinstance(problem, RequestValidationError):
+        first = problem.errors()[0]
+        path = ".".join(str(part) for part in first["loc"][1:]) or "The body"
+        return refused(InvalidInput(f"{path}: {first['msg']}.", hint="/docs shows its shape."))
+    if isinstance(problem, HTTPException):
+        ours, status = NotFound if problem.status_code == 404 else InvalidInput, problem.status_code
+        return refused(ours(f"{problem.detail.rstrip('.')}.", hint="/docs lists every route.", status=status))
     # One of the three places where anything may be caught: nothing of the exception's text leaves here.
     log.error("unexpected error in request %s", request.state.request_id, exc_info=problem)
-    return refused(
-        LyceumError("An unexpected error.", hint="The server's log has the details.", code="unexpected")
-    )
+    return refused(LyceumError("An unexpected error.", hint="See the server's log.", code="unexpected"))
 
 
 async def serve(settings: Settings, host: str | None = None, port: int | None = None) -> None:
@@ -197,29 +172,13 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
     try:
         listener = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as problem:
-        raise ConfigError(
-            f"{host}:{port} cannot be listened on: {problem}.",
-            hint="Choose another with --port.",
-            code="port",
-        ) from problem
+        said = f"{host}:{port} cannot be listened on: {problem}."
+        raise ConfigError(said, hint="Choose another with --port.", code="port") from problem
     app = create(settings)
     config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="info",
-        access_log=False,
-        http=_Patient,
-        h11_max_incomplete_event_size=2 * HEAD_BYTES,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
-    )
+        app, log_level="info", access_log=False, http=_Patient, h11_max_incomplete_event_size=2 * HEAD_BYTES,
+        proxy_headers=False, server_header=False, timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
+    )  # fmt: skip
     server = _Server(config)
     app.state.stopping = lambda: server.should_exit  # streams of progress end, requests are finished
     await server.serve(sockets=[listener])
-
-
-def openapi(settings: Settings) -> str:
-    """Return the OpenAPI description as JSON, for the documentation."""
-    return json.dumps(create(settings).openapi(), indent=1)

@@ -21,14 +21,14 @@ def place(where: Place) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(where, name)) is not None}
 
 
+def _picked(noun: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(noun, name) for name in names}
+
+
 def citation(cited: Citation) -> dict[str, Any]:
     """Return a citation; `span` marks the short answer inside the quote."""
     return {
-        "number": cited.number,
-        "document_id": cited.document_id,
-        "source": cited.source,
-        "title": cited.title,
-        "quote": cited.quote,
+        **_picked(cited, "number", "document_id", "source", "title", "quote"),
         **place(cited.place),
         "boxes": cited.boxes,
         "span": None if cited.start is None else [cited.start, cited.end],
@@ -43,21 +43,16 @@ def _picture(cited: Citation) -> str:
     return f"/api/documents/{cited.document_id}/pages/{cited.place.page}.png?{asked}"
 
 
-def answer(found: Answer, question: str | None = None) -> dict[str, Any]:
-    """Return an answer; with its question where several stand in a list."""
+def answer(found: Answer) -> dict[str, Any]:
+    """Return an answer."""
     return {
-        **({"question": question} if question is not None else {}),
         "answer": found.text,
         "citations": [citation(cited) for cited in found.citations],
-        "abstained": found.abstained,
-        "reason": found.reason,
+        **_picked(found, "abstained", "reason"),
         "confidence": round(found.confidence, 4),
         "seconds": round(found.seconds, 4),
         "trace_id": found.trace_id,
-        "usage": {
-            "input_tokens": found.usage.input_tokens,
-            "output_tokens": found.usage.output_tokens,
-        },
+        "usage": _picked(found.usage, "input_tokens", "output_tokens"),
     }
 
 
@@ -66,26 +61,20 @@ def hit(found: Hit) -> dict[str, Any]:
     first = found.chunk.pieces[0].place if found.chunk.pieces else Place()
     return {
         "document_id": found.document.id,
-        "source": found.document.source,
-        "title": found.document.title,
+        **_picked(found.document, "source", "title"),
         "path": list(found.chunk.path),
         **place(first),
         "text": found.chunk.text,
         "chunk_id": found.chunk.id,
         "score": round(found.score, 6),
-        "by": [{"part": by.part, "rank": by.rank, "score": round(by.score, 6)} for by in found.by],
+        "by": [{**_picked(by, "part", "rank"), "score": round(by.score, 6)} for by in found.by],
     }
 
 
 def document(found: Document) -> dict[str, Any]:
     """Return a document without its text."""
     return {
-        "id": found.id,
-        "source": found.source,
-        "title": found.title,
-        "media": found.media,
-        "language": found.language,
-        "version": found.version,
+        **_picked(found, "id", "source", "title", "media", "language", "version"),
         "readers": sorted(found.readers),
         "meta": {name: value for name, value in found.meta.items() if name not in INSIDE},
     }
@@ -94,10 +83,7 @@ def document(found: Document) -> dict[str, Any]:
 def span(done: Span) -> dict[str, Any]:
     """Return a span; times in seconds."""
     return {
-        "name": done.name,
-        "id": done.id,
-        "parent": done.parent,
-        "start": done.start,
+        **_picked(done, "name", "id", "parent", "start"),
         "seconds": round(done.seconds, 6),
         "error": done.error,
         "facts": dict(done.facts),
@@ -107,30 +93,19 @@ def span(done: Span) -> dict[str, Any]:
 def job(found: Job, live: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return an upload's job; `live` is what its runner knows while it is read: pages, total and seconds left."""
     told = {name: value for name, value in found.outcome.items() if name != "type"}
-    error = {"code": found.code, "message": found.message, "hint": found.hint} if found.code else None
+    failed = found.code and found.state != "done"
     return {
-        "id": found.id,
-        "kind": found.kind,
-        "source": found.source,
+        **_picked(found, "id", "kind", "source"),
         "document_id": found.document,
-        "state": found.state,
-        "attempts": found.attempts,
+        **_picked(found, "state", "attempts"),
         **(live or {"pages": told.get("pages", 0), "total": None, "left": None}),
         "outcome": told or None,
-        "error": None if found.state == "done" else error,
-        "created": found.created,
-        "updated": found.updated,
+        "error": _picked(found, "code", "message", "hint") if failed else None,
+        **_picked(found, "created", "updated"),
     }
 
 
 def error(problem: LyceumError) -> Mapping[str, Any]:
     """Return the one shape of every error."""
-    return {
-        "error": {
-            "code": problem.code,
-            "message": problem.message,
-            "hint": problem.hint,
-            "retryable": problem.retryable,
-            "type": type(problem).__name__,
-        }
-    }
+    told = _picked(problem, "code", "message", "hint", "retryable")
+    return {"error": {**told, "type": type(problem).__name__}}

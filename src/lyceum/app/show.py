@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from types import TracebackType
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
-from lyceum.core.types import Answer, Citation, Document, Hit, Place, Span
+from lyceum.core.types import Answer, Document, Hit, Place, Span
 from lyceum.ingest.pipeline import Outcome
 from lyceum.ingest.report import REASONS
 
@@ -26,15 +26,33 @@ def screen(*, error: bool = False) -> Console:
     return Console(stderr=error, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def as_json(value: Any) -> None:
-    """Print one JSON value to standard output."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-def as_line(value: Any) -> None:
-    """Print one JSON value on a line of its own, at once."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+def as_json(value: Any, indent: int | None = 2) -> None:
+    """Print one JSON value to standard output, at once."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
     sys.stdout.flush()
+
+
+def result(arguments: argparse.Namespace, value: Any, text: str) -> None:
+    """Print a value as JSON, or what it means in words."""
+    if arguments.json:
+        as_json(value)
+    else:
+        screen().print(text, markup=False)
+
+
+def notes(found: Iterable[str]) -> None:
+    """Print what a platform lacks on standard error."""
+    for note in found:
+        screen(error=True).print(f"[yellow]{note}[/yellow]")
+
+
+def _table(out: Console, columns: str, rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    table = Table(box=None, pad_edge=False, show_edge=False, title=title, title_justify="left")
+    for name in columns.split(","):
+        table.add_column(name, overflow="fold", justify="right" if name == "ms" else "left")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
 
 
 def change(out: Console, outcome: Outcome) -> None:
@@ -50,16 +68,9 @@ def change(out: Console, outcome: Outcome) -> None:
 
 def where(place: Place) -> str:
     """Return a place in words: p. 3, sheet Prices row 7, line 12."""
-    parts = [] if place.part is None else [place.part]
-    if place.page is not None:
-        parts.append(f"p. {place.page}")
-    if place.sheet is not None:
-        parts.append(f"sheet {place.sheet}")
-    if place.row is not None:
-        parts.append(f"row {place.row}")
-    if place.line is not None:
-        parts.append(f"line {place.line}")
-    return ", ".join(parts)
+    said = {"part": "", "page": "p. ", "sheet": "sheet ", "row": "row ", "line": "line "}
+    known = {name: getattr(place, name) for name in said}
+    return ", ".join(f"{said[name]}{value}" for name, value in known.items() if value is not None)
 
 
 def answer(out: Console, found: Answer, question: str = "") -> None:
@@ -71,64 +82,46 @@ def answer(out: Console, found: Answer, question: str = "") -> None:
     else:
         out.print(Text(found.text))
     for cited in found.citations:
-        out.print(_citation(cited))
+        place = ", ".join(filter(None, (cited.source.rsplit("/", 1)[-1], where(cited.place))))
+        out.print(Text(f"  [{cited.number}] {place}", style="cyan"))
     out.print(
         f"[dim]  {found.seconds * 1000:.0f} ms · confidence {found.confidence:.2f} · trace {found.trace_id}[/dim]\n"
     )
 
 
-def _citation(cited: Citation) -> Text:
-    place = where(cited.place)
-    name = cited.source.rsplit("/", 1)[-1]
-    return Text(f"  [{cited.number}] {name}{', ' + place if place else ''}", style="cyan")
-
-
 def hits(out: Console, found: Sequence[Hit]) -> None:
     """Print ranked hits as a table: score, the parts that found each, place and opening words."""
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for name in ("#", "score", "found by", "document", "text"):
-        table.add_column(name, overflow="fold")
+    rows = []
     for rank, hit in enumerate(found, 1):
         by = " ".join(f"{one.part}{f'#{one.rank}' if one.rank else ''}:{one.score:.2f}" for one in hit.by)
         place = where(hit.chunk.pieces[0].place) if hit.chunk.pieces else ""
         name = hit.document.source.rsplit("/", 1)[-1]
         text = " ".join(hit.chunk.text.split())[:SHORT]
-        table.add_row(str(rank), f"{hit.score:.3f}", by, escape(f"{name} {place}"), escape(text))
-    out.print(table)
+        rows.append((str(rank), f"{hit.score:.3f}", by, escape(f"{name} {place}"), escape(text)))
+    _table(out, "#,score,found by,document,text", rows)
 
 
 def trace(out: Console, spans: Sequence[Span]) -> None:
     """Print a trace as an indented table: step, milliseconds, facts."""
-    depth = {"": -1}
-    table = Table(box=None, pad_edge=False, show_edge=False, title="stages", title_justify="left")
-    table.add_column("step")
-    table.add_column("ms", justify="right")
-    table.add_column("facts", overflow="fold")
-    children: dict[str, list[Span]] = {}
-    for span in spans:
-        children.setdefault(span.parent, []).append(span)
-    waiting = list(reversed(children.get("", [])))
-    while waiting:
-        span = waiting.pop()
-        depth[span.id] = depth.get(span.parent, -1) + 1
-        facts = " ".join(f"{key}={value}" for key, value in span.facts.items())
-        problem = f" [red]{escape(span.error)}[/red]" if span.error else ""
-        table.add_row(
-            "  " * depth[span.id] + span.name, f"{span.seconds * 1000:.1f}", escape(facts) + problem
-        )
-        waiting.extend(reversed(children.get(span.id, [])))
-    out.print(table)
+
+    def rows(parent: str, indent: str) -> Iterator[tuple[str, str, str]]:
+        for span in spans:
+            if span.parent == parent:
+                facts = escape(" ".join(f"{key}={value}" for key, value in span.facts.items()))
+                problem = f" [red]{escape(span.error)}[/red]" if span.error else ""
+                yield indent + span.name, f"{span.seconds * 1000:.1f}", facts + problem
+                yield from rows(span.id, indent + "  ")
+
+    _table(out, "step,ms,facts", rows("", ""), "stages")
 
 
 def documents(out: Console, found: Sequence[Document]) -> None:
     """Print documents as a table."""
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for name in ("id", "type", "language", "readers", "title", "source"):
-        table.add_column(name, overflow="fold")
+    rows = []
     for one in found:
         readers = ",".join(sorted(one.readers)) or "nobody"
-        table.add_row(one.id, one.media, one.language, readers, escape(one.title), escape(one.source))
-    out.print(table)
+        rows.append((one.id, one.media, one.language, readers, escape(one.title), escape(one.source)))
+    _table(out, "id,type,language,readers,title,source", rows)
 
 
 def report(out: Console, found: Mapping[str, Any]) -> None:
@@ -136,16 +129,14 @@ def report(out: Console, found: Mapping[str, Any]) -> None:
     names = ("pages", "characters", "tables", "ocr_pages")
     counts = ", ".join(f"{found[name]} {name.replace('_', ' ')}" for name in names)
     out.print(f"\nread: {counts}; score {found['score']:.2f}", markup=False)
-    table = Table(box=None, pad_edge=False, show_edge=False)
-    for name in ("page", "score", "characters", "how", "why"):
-        table.add_column(name, overflow="fold")
+    rows = []
     for row in found["listed"]:
         why = "; ".join(REASONS[reason][1] for reason in row.get("reasons", ()))
         how = "recognised" if row.get("ocr") else "read"
         name = " ".join(str(row[key]) for key in ("part", "sheet", "page") if key in row)
-        table.add_row(escape(name), f"{row['score']:.2f}", str(row.get("characters", 0)), how, why)
-    if found["listed"]:
-        out.print(table)
+        rows.append((escape(name), f"{row['score']:.2f}", str(row.get("characters", 0)), how, why))
+    if rows:
+        _table(out, "page,score,characters,how,why", rows)
     more = found["more_listed"]
     for warning in [*found["warnings"], *([f"{more} more pages are not listed."] if more else [])]:
         out.print(f"[yellow]{escape(warning)}[/yellow]")
@@ -155,7 +146,7 @@ class Watch:
     """Progress of an ingest on standard error: documents, pages, rate and time left."""
 
     def __init__(self, total: int, *, quiet: bool = False) -> None:
-        self.pages = self.failed = 0
+        self.pages = 0
         self.out = screen(error=True)
         self.quiet = quiet
         self.bar = Progress(
@@ -170,9 +161,7 @@ class Watch:
         self.bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         self.bar.stop()
 
     def page(self, pages: int, total: int) -> None:
@@ -185,11 +174,8 @@ class Watch:
         """Take the outcome of one document."""
         self.bar.update(self.task, advance=1)
         if outcome.status == "failed":
-            self.failed += 1
-            self.out.print(
-                f"[red]{escape(outcome.code)}[/red] {escape(outcome.source)}: {escape(outcome.message)} "
-                f"{escape(outcome.hint)}"
-            )
+            said = escape(f"{outcome.source}: {outcome.message} {outcome.hint}")
+            self.out.print(f"[red]{escape(outcome.code)}[/red] {said}")
         elif not self.quiet:
             for warning in outcome.warnings:
                 self.out.print(f"[yellow]warning[/yellow] {escape(outcome.source)}: {escape(warning)}")

@@ -6,7 +6,7 @@ No document of the library is read. A text over the encoder's 256 tokens is cut,
 from __future__ import annotations
 
 import asyncio
-import base64
+from base64 import b64encode
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -68,19 +68,16 @@ async def embeddings(asked: Embedding, platform: Opened) -> dict[str, Any]:
         )  # fmt: skip
     texts = [asked.input] if isinstance(asked.input, str) else asked.input
     vectors = np.asarray(await embedder(texts), "<f4")
+    as_text = asked.encoding_format == "base64"
     used, cut = await asyncio.to_thread(_tokens, platform, texts)
     return {
         "object": "list", "model": ENCODER, "truncated": cut,
         "data": [
-            {"object": "embedding", "index": index, "embedding": _vector(row, asked.encoding_format)}
+            {"object": "embedding", "index": index, "embedding": b64encode(row).decode() if as_text else row.tolist()}
             for index, row in enumerate(vectors)
         ],
         "usage": {"prompt_tokens": used, "total_tokens": used},
     }  # fmt: skip
-
-
-def _vector(row: Any, encoding: str) -> Any:
-    return base64.b64encode(row.tobytes()).decode() if encoding == "base64" else row.tolist()
 
 
 def _tokens(platform: Platform, texts: list[str]) -> tuple[int, int]:
@@ -94,9 +91,10 @@ async def rerank(asked: Ranking, platform: Opened) -> dict[str, Any]:
     """Rank texts for a question: 0.4 x words covered + 0.6 x cosine, from 0 to 1; see answer/rerank.py."""
     check_model(asked.model, RERANKER)
     texts = [one if isinstance(one, str) else one.text for one in asked.documents]
-    ranked = await Rerank(platform.evidence)(
-        Query(text=asked.query), [_hit(*one) for one in enumerate(texts)]
-    )
+    document = Document(id="", source="", version="")
+    chunks = [Chunk(id=str(n), doc_id="", text=text, number=n) for n, text in enumerate(texts)]
+    hits = [Hit(chunk=chunk, document=document, score=0.0) for chunk in chunks]
+    ranked = await Rerank(platform.evidence)(Query(text=asked.query), hits)
     results = []
     for hit in ranked[: asked.top_n]:
         index = hit.chunk.number
@@ -104,9 +102,3 @@ async def rerank(asked: Ranking, platform: Opened) -> dict[str, Any]:
         results.append({"index": index, "relevance_score": round(hit.score, 6), **body})
     used = count_tokens(asked.query) + sum(map(count_tokens, texts))
     return {"model": RERANKER, "results": results, "usage": {"total_tokens": used}}
-
-
-def _hit(number: int, text: str) -> Hit:
-    document = Document(id=str(number), source="", version="")
-    chunk = Chunk(id=str(number), doc_id=document.id, text=text, number=number)
-    return Hit(chunk=chunk, document=document, score=0.0)

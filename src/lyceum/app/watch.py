@@ -48,14 +48,11 @@ class Folders:
             for source, (stamp, since) in self._since.items()
             if now - since >= settle and stamp != self.read.get(source)
         ]
-        lost = self._lost(found)
+        # A folder without any file was unmounted rather than emptied: nothing in it counts as gone.
+        roots = [f"{path.resolve().as_posix()}/" for path in self.paths]
+        lost = tuple(root for root in roots if not any(source.startswith(root) for source in found))
         gone = [one for one in moved if stamps[one] is None and not one.startswith(lost)]
         return [found[one] for one in moved if stamps[one] is not None], gone
-
-    def _lost(self, found: Iterable[str]) -> tuple[str, ...]:
-        """Return the folders without any file: unmounted rather than emptied, so nothing in them counts as gone."""
-        roots = [f"{path.resolve().as_posix()}/" for path in self.paths]
-        return tuple(root for root in roots if not any(source.startswith(root) for source in found))
 
     def done(self, source: str) -> None:
         """Take what the last look saw of a source as handled."""

@@ -18,7 +18,9 @@ _latin = re.compile("[A-Za-z\u00c0-\u024f]")
 
 # A sentence ends after its mark and the closing quotes or brackets behind it. Latin marks need white space
 # after them; abbreviations and single initials ("No. 5", "Dr. Li", "J. Smith") do not end one.
-_end = re.compile(r"(?:[。！？；…]+|\n{2,}|(?<=[.!?])(?=[\s\"')\]”’]))[\"')\]”’」』）]*\s*")
+_end = re.compile(
+    r"(?:[。！？；…]+|\n{2,}|\n(?=[-•*·]\s|[^\s:：](?:[^\n:：]{0,24}[^\s\d:：])?[:：]\s?\S)|(?<=[.!?])(?=[\s\"')\]”’]))[\"')\]”’」』）]*\s*"
+)
 _short = re.compile(
     r"(?:(?<!°)\b(?:[A-Z]|No|Nos|Dr|Mr|Mrs|Ms|Prof|St|Fig|Sec|Art|Inc|Ltd|Co|Corp|vs|approx|e\.g|i\.e|cf|al|Vol|pp|p|"
     r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)\.)$"
@@ -50,7 +52,10 @@ def count_tokens(text: str) -> int:
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Return the character ranges of the sentences in order, outer white space left out."""
+    """Return the character ranges of the sentences in order, outer white space left out.
+
+    A line that begins with a bullet or a label ("Date: ...") begins one.
+    """
     ranges: list[tuple[int, int]] = []
     start = 0
     for match in _end.finditer(text):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
-import lzma
 import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from lyceum.core.errors import ParseError
 from lyceum.core.types import Document, Page
@@ -20,25 +18,17 @@ from lyceum.ingest.members import Load, read_members, taken
 from lyceum.ingest.preflight import directory
 
 CLUTTER = ("__MACOSX", "Thumbs.db", "desktop.ini")
-AES = 99  # the method number of WinZip's encryption
-BROKEN = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,
-    NotImplementedError,
-)  # fmt: skip
-HINT = "Pack it again, or get another copy."
 
 
 def parse(data: bytes, document: Document) -> Iterator[Page]:
     """Yield the pages of every file inside, in the archive's order."""
     members = {"zip": _zip, "tar": _tar, "gz": _gz}[document.media](data, document)
-    seen = ((name, load) for name, load in members if not _hidden(name))
-    yield from read_members(seen, document)
+    yield from read_members(((name, load) for name, load in members if not _hidden(name)), document)
 
 
 def _hidden(name: str) -> bool:
-    return any(
-        step in CLUTTER or (step.startswith(".") and step not in (".", "..")) for step in name.split("/")
-    )
+    steps = (step for step in name.split("/") if step not in (".", ".."))
+    return any(step in CLUTTER or step.startswith(".") for step in steps)
 
 
 def _zip(data: bytes, document: Document) -> Iterator[tuple[str, Load]]:
@@ -65,23 +55,17 @@ def _unzipped(
 ) -> bytes:
     if stat.S_ISLNK(member.external_attr >> 16):
         raise _link()
-    locked = bool(member.flag_bits & 1)
-    if locked and member.compress_type == AES:
-        raise ParseError(
-            "It is encrypted by AES.", hint="Unpack the archive and add the files.", code="password"
-        )
-    for password in passwords if locked else (None,):
+    if not member.flag_bits & 1:
+        with archive.open(member) as file:
+            return taken(file, most)
+    for password in passwords:
         try:
             with archive.open(member, pwd=password) as file:
                 return taken(file, most)
-        except RuntimeError:  # a wrong password
-            continue
-        except BROKEN as problem:  # one wrong password in 256 is noticed only by its rubbish
-            if not locked:
-                raise ParseError("It is damaged in the archive.", hint=HINT) from problem
-    raise ParseError(
-        "It is protected by a password.", hint="Unpack the archive and add the files.", code="password"
-    )
+        except (RuntimeError, OSError, EOFError, zipfile.BadZipFile, zlib.error):
+            continue  # a wrong password; one in 256 is noticed only by its rubbish
+    hint = "Unpack the archive and add the files."
+    raise ParseError("It is protected by a password.", hint=hint, code="password")
 
 
 def _link() -> ParseError:
@@ -89,37 +73,19 @@ def _link() -> ParseError:
 
 
 def _tar(data: bytes, document: Document) -> Iterator[tuple[str, Load]]:
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            for one in archive:
-                if not one.isdir():
-                    yield (
-                        decode(one.name.encode("utf-8", "surrogateescape")),
-                        partial(_untarred, archive, one),
-                    )
-    except BROKEN as problem:
-        raise ParseError("The archive is damaged.", hint=HINT) from problem
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        for one in archive:
+            if not one.isdir():
+                yield decode(one.name.encode("utf-8", "surrogateescape")), partial(_untarred, archive, one)
 
 
 def _untarred(archive: tarfile.TarFile, member: tarfile.TarInfo, most: int) -> bytes:
     if not member.isreg():
         raise _link()
-    try:
-        file: Any = archive.extractfile(member)
-        return taken(file, most)
-    except BROKEN as problem:
-        raise ParseError("It is damaged in the archive.", hint=HINT) from problem
+    return taken(archive.extractfile(member), most)
 
 
 def _gz(data: bytes, document: Document) -> Iterator[tuple[str, Load]]:
     name = document.source.rsplit("/", 1)[-1]
     inner = name[:-4] + ".tar" if name.endswith(".tgz") else name.removesuffix(".gz")
-    yield inner, partial(_gunzipped, data)
-
-
-def _gunzipped(data: bytes, most: int) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            return taken(file, most)
-    except BROKEN as problem:
-        raise ParseError("It is damaged in the archive.", hint=HINT) from problem
+    yield inner, partial(taken, gzip.GzipFile(fileobj=io.BytesIO(data)))

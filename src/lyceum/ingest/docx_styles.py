@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lyceum.ingest.ooxml import W, related
+from lyceum.ingest.ooxml import W, whole, xml
 
 # Word writes the names of its own styles in English whatever its language; other programs write theirs.
 _heading = re.compile(
@@ -32,13 +32,19 @@ def value(holder: Any, name: str, default: str = "") -> str:
     return str(found.get(W + "val", default)) if found is not None else default
 
 
+def related(part: Any, kind: str) -> Any:
+    """Return the root of the part that a relationship of this kind leads to, an empty one when there is none."""
+    for relation in part.rels.values():
+        if relation.reltype.endswith("/" + kind) and not relation.is_external:
+            return xml(relation.target_part.blob)
+    return xml(b"<none/>")
+
+
 class Styles:
     """What paragraphs are by their style, the styles it is based on, and what they say themselves."""
 
     def __init__(self, part: Any) -> None:
-        root = related(part, "styles")
-        found = root.iter(W + "style") if root is not None else ()
-        self.by_id = {one.get(W + "styleId", ""): one for one in found}
+        self.by_id = {one.get(W + "styleId", ""): one for one in related(part, "styles").iter(W + "style")}
 
     def chain(self, properties: Any) -> Iterator[Any]:
         """Yield a paragraph's style and those below it; a circle ends."""
@@ -86,23 +92,20 @@ class Numbers:
         self.starts: dict[tuple[str, int], int] = {}
         self.counts: dict[str, dict[int, int]] = {}
         root = related(part, "numbering")
-        for one in root.findall(W + "abstractNum") if root is not None else ():
-            self._list(one)
-        for one in root.findall(W + "num") if root is not None else ():
+        for one in root.iterfind(W + "abstractNum"):
+            levels = self.levels[one.get(W + "abstractNumId", "")] = {}
+            for level in one.iterfind(W + "lvl"):
+                depth = whole(level.get(W + "ilvl"), 0)
+                form, text = value(level, "numFmt", "decimal"), value(level, "lvlText")
+                levels[depth] = (form, text, whole(value(level, "start"), 1))
+                if style := value(level, "pStyle"):
+                    self.linked[style] = depth
+        for one in root.iterfind(W + "num"):
             number = one.get(W + "numId", "")
             self.list_of[number] = value(one, "abstractNumId")
             for override in one.findall(W + "lvlOverride"):
                 if start := value(override, "startOverride"):
-                    self.starts[number, _whole(override.get(W + "ilvl"), 0)] = _whole(start, 1)
-
-    def _list(self, node: Any) -> None:
-        levels = self.levels[node.get(W + "abstractNumId", "")] = {}
-        for level in node.findall(W + "lvl"):
-            depth = _whole(level.get(W + "ilvl"), 0)
-            form, text = value(level, "numFmt", "decimal"), value(level, "lvlText")
-            levels[depth] = (form, text, _whole(value(level, "start"), 1))
-            if style := value(level, "pStyle"):
-                self.linked[style] = depth
+                    self.starts[number, whole(override.get(W + "ilvl"), 0)] = whole(start, 1)
 
     def label(self, properties: Any) -> str:
         """Return a paragraph's number or bullet, empty when it has none; counts it."""
@@ -117,10 +120,8 @@ class Numbers:
         counts[depth] = start if start is not None else counts.get(depth, first - 1) + 1
         for deeper in [one for one in counts if one > depth]:
             del counts[deeper]
-        if form == "bullet":
-            return "-"
-        if form == "none":
-            return ""
+        if form in ("bullet", "none"):
+            return "-" if form == "bullet" else ""
 
         def number_of(match: re.Match[str]) -> str:
             one = int(match.group(1)) - 1
@@ -131,20 +132,12 @@ class Numbers:
 
     def _reference(self, properties: Any) -> tuple[str, int]:
         """Return (number, depth) from the paragraph or the styles it is based on."""
-        holders = [(properties, "")]
-        holders += [
-            (one.find(W + "pPr"), one.get(W + "styleId", "")) for one in self.styles.chain(properties)
-        ]
-        for holder, style in holders:
+        styles = [(one.find(W + "pPr"), one.get(W + "styleId", "")) for one in self.styles.chain(properties)]
+        for holder, style in [(properties, ""), *styles]:
             found = holder.find(W + "numPr") if holder is not None else None
             if number := value(found, "numId"):
-                depth = _whole(value(found, "ilvl"), 0)
-                return number, self.linked.get(style, depth)
+                return number, self.linked.get(style, whole(value(found, "ilvl"), 0))
         return "", 0
-
-
-def _whole(text: str | None, default: int) -> int:
-    return int(text) if text and text.isdigit() and len(text) < 10 else default
 
 
 def written(number: int, form: str) -> str:

@@ -5,22 +5,19 @@ Inserted text stays, deleted text goes. Notes, comments, text boxes, pictures an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from lyceum.ingest.omml import linear
-from lyceum.ingest.ooxml import ALTERNATE, M, W, chosen
+from lyceum.ingest.ooxml import ALTERNATE, A, M, W, chosen
 
 PICTURE = "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr"
-GRAPHIC = "{http://schemas.openxmlformats.org/drawingml/2006/main}graphicData"
-SIGNS = {
-    W + "tab": "\t", W + "ptab": "\t", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-",
-}  # fmt: skip
+GRAPHIC = A + "graphicData"
+SIGNS = {W + "tab": "\t", W + "ptab": "\t", W + "br": "\n", W + "cr": "\n", W + "noBreakHyphen": "-"}
 UNREAD = frozenset((W + "pPr", W + "rPr", W + "sdtPr", W + "instrText", W + "rt", W + "tcPr"))
-REFERENCES = {
-    W + "footnoteReference": "footnote", W + "endnoteReference": "endnote", W + "commentReference": "comment",
-}  # fmt: skip
+REFERENCES = {f"{W}{kind}Reference": kind for kind in ("footnote", "endnote", "comment")}
 
 
 @dataclass(slots=True)
@@ -77,27 +74,20 @@ def _drawing(node: Any, said: Said) -> None:
     gather(node, said)
 
 
-def _alternative(node: Any, said: Said) -> None:
-    branch = chosen(node)
-    gather(branch if branch is not None else (), said)
+def _symbol(node: Any, said: Said) -> None:
+    """Add a character given by number; those of symbol fonts have no meaning outside their font."""
+    code = node.get(W + "char", "")
+    if re.fullmatch("[0-9A-Fa-f]{1,4}", code) and not 0xD800 <= int(code, 16) <= 0xF8FF:
+        said.parts.append(chr(int(code, 16)))
 
 
-MAKERS: dict[str, Callable[[Any, Said], None]] = {
+MAKERS: dict[str, Callable[[Any, Said], object]] = {
     **dict.fromkeys((W + "del", W + "moveFrom"), _deleted),
     **dict.fromkeys(REFERENCES, _reference),
-    W + "sym": lambda node, said: said.parts.append(_symbol(node.get(W + "char", ""))),
+    W + "sym": _symbol,
     M + "oMath": _equation,
     W + "txbxContent": lambda node, said: said.aside.append(("box", node)),
     GRAPHIC: _drawing,
     PICTURE: lambda node, said: said.aside.append(("picture", node.get("descr", ""))),
-    ALTERNATE: _alternative,
+    ALTERNATE: lambda node, said: gather(chosen(node), said),
 }
-
-
-def _symbol(code: str) -> str:
-    """Return a character given by number; those of symbol fonts have no meaning outside their font."""
-    try:
-        number = int(code, 16)
-    except ValueError:
-        return ""
-    return "" if 0xD800 <= number <= 0xF8FF or number > 0x10FFFF else chr(number)

@@ -9,9 +9,11 @@ import base64
 import hashlib
 import io
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from lyceum.core.errors import ParseError
+from lyceum.ingest.picture import shown
 
 PICTURES = frozenset("png jpeg tiff gif bmp webp".split())
 DRAWN = PICTURES | {"pdf"}
@@ -43,18 +45,16 @@ def _pdf(data: bytes, number: int, dpi: int) -> tuple[Any, float]:
             "The PDF cannot be opened; a password is not kept.",
             hint="Save a copy without a password and ingest that.", code="password",
         ) from problem  # fmt: skip
-    try:
+    with closing(pdf):
         if not 1 <= number <= len(pdf):
             raise _absent(number)
         page = pdf[number - 1]
         scale = _scale(page.get_width(), page.get_height(), dpi / 72)
         return page.render(scale=scale).to_pil().convert("RGB"), scale
-    finally:
-        pdf.close()
 
 
 def _picture(data: bytes, number: int, dpi: int) -> tuple[Any, float]:
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # what is too large is refused below, before a pixel is decoded
     image: Any = Image.open(io.BytesIO(data))
@@ -63,12 +63,7 @@ def _picture(data: bytes, number: int, dpi: int) -> tuple[Any, float]:
     image.seek(number - 1)
     if image.width * image.height > OPENED:
         raise ParseError("The picture is too large to be shown.", hint="Scale it down.", code="limit")
-    image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        image = white
-    image = image.convert("RGB")
+    image = shown(image)
     scale = _scale(image.width, image.height, min(1.0, dpi / 150))
     if scale == 1:
         return image, scale

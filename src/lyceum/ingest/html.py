@@ -11,8 +11,9 @@ from lxml import html
 
 from lyceum.core.errors import ParseError
 from lyceum.core.text import clean, squeeze
-from lyceum.core.types import Document, Element, Page, Piece, Place
+from lyceum.core.types import Document, Element, Page, Place
 from lyceum.ingest.decode import decode
+from lyceum.ingest.lines import block
 from lyceum.ingest.tables import table
 
 DROPPED = frozenset("script style noscript template nav footer aside form button svg iframe head".split())
@@ -101,10 +102,8 @@ def _walk(node: Any, paths: _Paths, doc_id: str) -> Iterator[Element]:
 
 
 def _is_block(node: Any, tag: str) -> bool:
-    special = tag in BLOCKS or tag in ("table", "pre") or re.fullmatch("h[1-6]", tag)
-    return bool(special) or any(
-        isinstance(one.tag, str) and one.tag in BLOCKS | {"table"} for one in node.iter()
-    )
+    special = tag == "pre" or re.fullmatch("h[1-6]", tag)
+    return bool(special) or any(one.tag in BLOCKS or one.tag == "table" for one in node.iter())
 
 
 def _block(node: Any, tag: str, paths: _Paths, doc_id: str) -> Iterator[Element]:
@@ -114,9 +113,7 @@ def _block(node: Any, tag: str, paths: _Paths, doc_id: str) -> Iterator[Element]
         yield from _text(doc_id, node.text_content(), node, paths, kind="code")
     elif tag == "table":
         yield from _table(node, paths, doc_id)
-    elif tag == "li" and not any(
-        one.tag in BLOCKS for one in node.iterdescendants() if isinstance(one.tag, str)
-    ):
+    elif tag == "li" and not any(one.tag in BLOCKS for one in node.iterdescendants()):
         yield from _text(doc_id, "- " + squeezed(node), node, paths)
     else:
         yield from _walk(node, paths, doc_id)
@@ -137,10 +134,7 @@ def _text(
 ) -> Iterator[Element]:
     text = clean(text) if kind == "code" else squeeze(clean(text))
     if text:
-        place = Place(xpath=paths(node))
-        piece = Piece(start=0, end=len(text), place=place)
-        made: Any = "heading" if level else kind
-        yield Element(doc_id=doc_id, kind=made, text=text, place=place, pieces=(piece,), level=level)
+        yield block(doc_id, [(text, Place(xpath=paths(node)))], kind=kind, level=level)
 
 
 def _table(node: Any, paths: _Paths, doc_id: str) -> Iterator[Element]:

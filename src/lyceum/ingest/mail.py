@@ -13,13 +13,15 @@ from dataclasses import dataclass, field, replace
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
+from functools import partial
 from typing import Any
 
 from lyceum.core.errors import ParseError
 from lyceum.core.text import clean, squeeze
 from lyceum.core.types import Document, Element, Page, Piece, Place
 from lyceum.ingest.decode import decode
-from lyceum.ingest.members import Load, over, read_members
+from lyceum.ingest.lines import line
+from lyceum.ingest.members import Load, read_members, taken
 from lyceum.ingest.reading import read
 
 FIELDS = ("From", "To", "Cc", "Date")
@@ -31,11 +33,11 @@ DISPLAY_NAME, SHORT_NAME, CONTENT_ID = 0x3001, 0x3704, 0x3712
 
 @dataclass(slots=True)
 class _Mail:
-    """What both formats have in common; a body is ("txt" or "html", its bytes)."""
+    """What both formats have in common; a body is ("txt" or "html", its characters)."""
 
     subject: str
     head: list[tuple[str, str]]
-    bodies: list[tuple[str, bytes]] = field(default_factory=list)
+    bodies: list[tuple[str, str]] = field(default_factory=list)
     attached: list[tuple[str, Load]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -45,16 +47,16 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
     mail = _msg(data) if document.media == "msg" else _eml(data)
     if mail.attached:
         mail.head.append(("Attachments", ", ".join(name for name, _ in mail.attached)))
-    head = [(name, squeeze(clean(text))) for name, text in mail.head]
-    lines = [f"{name}: {text}" for name, text in head if text]
+    lines = [f"{name}: {said}" for name, text in mail.head if (said := squeeze(clean(text)))]
     subject = squeeze(clean(mail.subject))
-    elements = list(_head(subject, lines, document.id))
-    warnings = list(mail.warnings)
+    elements = [*line(document.id, subject, Place(line=1), level=1), *_head(lines, document.id)]
+    warnings = mail.warnings
     for kind, body in mail.bodies:
         before = "\n" * (len(lines) + 2) if kind == "txt" else ""
+        data = MARK + (before + body).encode("utf-8", "replace")
         try:
-            for page in read(MARK + before.encode() + body, replace(document, media=kind)):
-                elements += (_lower(one) for one in page.elements)
+            for page in read(data, replace(document, media=kind)):
+                elements += (replace(one, level=one.level + bool(one.level)) for one in page.elements)
                 warnings += page.warnings
         except ParseError as problem:
             warnings.append(f"Its body was left out ({problem.code}): {problem}")
@@ -63,22 +65,14 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
         yield from read_members(mail.attached, document, level=2)
 
 
-def _head(subject: str, lines: list[str], doc_id: str) -> Iterator[Element]:
-    if subject:
-        place = Place(line=1)
-        piece = Piece(start=0, end=len(subject), place=place)
-        yield Element(doc_id=doc_id, kind="heading", text=subject, place=place, pieces=(piece,), level=1)
+def _head(lines: list[str], doc_id: str) -> Iterator[Element]:
     pieces, start = [], 0
-    for number, line in enumerate(lines, start=2):
-        pieces.append(Piece(start=start, end=start + len(line), place=Place(line=number)))
-        start += len(line) + 1
+    for number, text in enumerate(lines, start=2):
+        pieces.append(Piece(start=start, end=start + len(text), place=Place(line=number)))
+        start += len(text) + 1
     if lines:
-        text = "\n".join(lines)
-        yield Element(doc_id=doc_id, kind="text", text=text, place=Place(line=2), pieces=tuple(pieces))
-
-
-def _lower(one: Element) -> Element:
-    return replace(one, level=one.level + 1) if one.level else one
+        place = pieces[0].place
+        yield Element(doc_id=doc_id, kind="text", text="\n".join(lines), place=place, pieces=tuple(pieces))
 
 
 def _eml(data: bytes) -> _Mail:
@@ -96,7 +90,7 @@ def _walk(part: Message, mail: _Mail, *, related: bool = False) -> None:
     name = _words(part.get_filename() or "")
     if kind == "message/rfc822" and inner:
         name = name or (_words(inner[0].get("Subject", "")) or "message") + ".eml"
-        mail.attached.append((name, _given(inner[0].as_bytes())))
+        mail.attached.append((name, _load(inner[0].as_bytes())))
     elif kind == "multipart/alternative":
         for one in sorted(inner, key=lambda one: one.get_content_type() != "text/plain")[:1]:
             _walk(one, mail)
@@ -104,24 +98,19 @@ def _walk(part: Message, mail: _Mail, *, related: bool = False) -> None:
         for one in inner:
             _walk(one, mail, related=kind == "multipart/related")
     elif kind in ("text/plain", "text/html") and not name and part.get_content_disposition() != "attachment":
-        mail.bodies.append(("html" if kind == "text/html" else "txt", _text(part).encode()))
+        text = _decoded(_bytes(part), str(part.get_content_charset() or ""))
+        mail.bodies.append(("html" if kind == "text/html" else "txt", text))
     elif not (related and kind.startswith("image/")):  # a logo, a signature
-        content: Any = part.get_payload(decode=True)
-        mail.attached.append((name or kind.replace("/", "."), _given(content or b"")))
+        mail.attached.append((name or kind.replace("/", "."), _load(_bytes(part))))
 
 
-def _given(data: bytes) -> Load:
-    def load(most: int) -> bytes:
-        if len(data) > most:
-            raise over("The attachments are too large")
-        return data
-
-    return load
+def _load(data: bytes) -> Load:
+    return partial(taken, io.BytesIO(data))
 
 
-def _text(part: Message) -> str:
+def _bytes(part: Message) -> bytes:
     payload: Any = part.get_payload(decode=True)
-    return _decoded(payload or b"", str(part.get_content_charset() or ""))
+    return payload or b""
 
 
 def _decoded(data: bytes, charset: str) -> str:
@@ -149,37 +138,27 @@ def _msg(data: bytes) -> _Mail:
     from oxmsg.domain import constants
 
     message = Outlook.load(io.BytesIO(data))
-    words = message.properties.str_prop_value
+    words, raw = message.properties.str_prop_value, message.properties.binary_prop_value
     to = ", ".join(f"{one.name or ''} <{one.email_address or ''}>" for one in message.recipients)
     sent = message.sent_date.strftime("%Y-%m-%d %H:%M %Z") if message.sent_date else ""
-    head = [
-        ("From", message.sender or ""),
-        ("To", words(DISPLAY_TO) or to),
-        ("Cc", words(DISPLAY_CC) or ""),
-        ("Date", sent),
-    ]
-    mail = _Mail(message.subject, head)
-    html = message.properties.binary_prop_value(constants.PID_HTML)
+    values = (message.sender or "", words(DISPLAY_TO) or to, words(DISPLAY_CC) or "", sent)
+    mail = _Mail(message.subject, list(zip(FIELDS, values, strict=True)))
+    html = raw(constants.PID_HTML)
     if message.body:
-        mail.bodies.append(("txt", message.body.encode("utf-8", "replace")))
+        mail.bodies.append(("txt", message.body))
     elif html or message.html_body:
-        page = _decoded(html, _codepage(message)) if html else message.html_body or ""
-        mail.bodies.append(("html", page.encode("utf-8", "replace")))
-    elif message.properties.binary_prop_value(RTF_BODY):
+        page = _decoded(html, _codepage(message)) if html else message.html_body
+        mail.bodies.append(("html", page or ""))
+    elif raw(RTF_BODY):
         mail.warnings.append("Its body is kept as RTF only, which is not read. Save it as EML or PDF.")
     for one in message.attachments:
-        names = (
-            one.file_name,
-            one.properties.str_prop_value(SHORT_NAME),
-            one.properties.str_prop_value(DISPLAY_NAME),
-        )
-        name = next((name for name in names if name), "attachment")
+        said = one.properties.str_prop_value
+        name = one.file_name or said(SHORT_NAME) or said(DISPLAY_NAME) or "attachment"
         if one.file_bytes is None:
-            mail.warnings.append(
-                f"{name} was left out (unsupported): it is a mail inside the mail, or elsewhere."
-            )
-        elif not ((one.mime_type or "").startswith("image/") and one.properties.str_prop_value(CONTENT_ID)):
-            mail.attached.append((name, _given(one.file_bytes)))
+            why = "it is a mail inside the mail, or elsewhere."
+            mail.warnings.append(f"{name} was left out (unsupported): {why}")
+        elif not ((one.mime_type or "").startswith("image/") and said(CONTENT_ID)):
+            mail.attached.append((name, _load(one.file_bytes)))
     return mail
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from lyceum.core.text import clean
-from lyceum.core.types import Document, Element, Page, Piece, Place
+from lyceum.core.types import Document, Element, Page, Place
 from lyceum.ingest.decode import decode
+from lyceum.ingest.lines import block
 from lyceum.ingest.tables import table
 
 _markdown = MarkdownIt("commonmark").enable("table")
@@ -46,7 +47,7 @@ def _walk(tokens: list[Any], doc_id: str, offset: int) -> Iterator[Element]:
             bullet = f"{token.info}. " if token.info else "- "
         elif token.type == "inline":
             level = int(tokens[i - 1].tag[1]) if tokens[i - 1].type == "heading_open" else 0
-            yield from _element(doc_id, "heading" if level else "text", bullet + _plain(token), line, level)
+            yield from _element(doc_id, "text", bullet + _plain(token), line, level)
             bullet = ""
         elif token.type in ("fence", "code_block"):
             yield from _element(doc_id, "code", token.content, line + (token.type == "fence"), 0)
@@ -58,21 +59,13 @@ def _plain(token: Any) -> str:
     for child in token.children or ():
         if child.type in ("softbreak", "hardbreak"):
             parts.append("\n")
-        elif child.type == "image":
+        elif child.type in ("text", "code_inline", "image"):
             parts.append(child.content)
-        elif child.type in ("text", "code_inline", "html_inline"):
-            parts.append("" if child.type == "html_inline" else child.content)
     return "".join(parts)
 
 
 def _element(doc_id: str, kind: Any, text: str, line: int, level: int) -> Iterator[Element]:
     """Yield an element with a piece a line."""
-    text = clean(text)
-    if not text:
-        return
-    pieces, start = [], 0
-    for number, part in enumerate(text.split("\n"), start=line):
-        pieces.append(Piece(start=start, end=start + len(part), place=Place(line=number)))
-        start += len(part) + 1
-    place = Place(line=line)
-    yield Element(doc_id=doc_id, kind=kind, text=text, place=place, pieces=tuple(pieces), level=level)
+    if text := clean(text):
+        parts = [(part, Place(line=number)) for number, part in enumerate(text.split("\n"), start=line)]
+        yield block(doc_id, parts, kind=kind, level=level)

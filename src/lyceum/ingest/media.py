@@ -37,8 +37,11 @@ CODE = frozenset(
 )
 BINARY_NAMES = frozenset("pdf docx docm xlsx xlsm pptx pptm odt ods odp rtf epub msg zip tar gz tgz".split())
 
-# Magic bytes of pictures, whose words are recognised.
-PICTURES = (
+# Magic bytes of what needs no further look; words of pictures are recognised.
+MAGIC = (
+    (re.compile(rb"\{\\rtf"), "rtf"),
+    (re.compile(rb"\x1f\x8b"), "gz"),
+    (re.compile(rb".{257}ustar", re.S), "tar"),
     (re.compile(rb"\x89PNG\r\n"), "png"),
     (re.compile(rb"\xff\xd8\xff"), "jpeg"),
     (re.compile(rb"II[*+]\x00|MM\x00[*+]"), "tiff"),
@@ -82,10 +85,10 @@ def detect(data: bytes, name: str) -> str:
         return "pdf"
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip(data, name)
-    if packed := _packed(data):
-        return packed
+    if known := next((media for magic, media in MAGIC if magic.match(data)), ""):
+        return known
     if data.startswith(OLE):
-        raise _ole(data, name)
+        return _ole(data, name)
     for magic, what, hint in STRANGERS:
         if data.startswith(magic):
             raise ParseError(f"{name} is {what}.", hint=hint, code="unsupported")
@@ -100,19 +103,6 @@ def detect(data: bytes, name: str) -> str:
             f"{name} has a format that is not known.", hint="Convert it to PDF or text.", code="unsupported"
         )
     return _text(data, ending)
-
-
-def _packed(data: bytes) -> str:
-    """Return the kind of a picture, an archive, mail or RTF that its first bytes betray, empty for others."""
-    if data.startswith(b"{\\rtf"):
-        return "rtf"
-    if data.startswith(b"\x1f\x8b"):
-        return "gz"
-    if data[257:262] == b"ustar":
-        return "tar"
-    if picture := next((media for start, media in PICTURES if start.match(data)), ""):
-        return picture
-    return "msg" if data.startswith(OLE) and "__properties_version1.0".encode("utf-16-le") in data else ""
 
 
 def _text(data: bytes, ending: str) -> str:
@@ -157,17 +147,17 @@ def _zip(data: bytes, name: str) -> str:
     return "zip"
 
 
-def _ole(data: bytes, name: str) -> ParseError:
+def _ole(data: bytes, name: str) -> str:
+    if "__properties_version1.0".encode("utf-16-le") in data:
+        return "msg"
     if "EncryptedPackage".encode("utf-16-le") in data:
-        return ParseError(
+        raise ParseError(
             f"{name} is protected by a password.", hint="Save a copy without the password.", code="password"
         )
     kinds = {"WordDocument": "DOC", "Workbook": "XLS", "PowerPoint Document": "PPT"}
-    found = next((kind for stream, kind in kinds.items() if stream.encode("utf-16-le") in data), "")
-    if found:
-        newer = {"DOC": "DOCX", "XLS": "XLSX", "PPT": "PPTX"}[found]
-        return ParseError(f"{name} is an old {found} file.", hint=f"Save it as {newer}.", code="unsupported")
-    return ParseError(f"{name} is an OLE container.", hint="Save it in a current format.", code="unsupported")
+    if found := next((kind for stream, kind in kinds.items() if stream.encode("utf-16-le") in data), ""):
+        raise ParseError(f"{name} is an old {found} file.", hint=f"Save it as {found}X.", code="unsupported")
+    raise ParseError(f"{name} is an OLE container.", hint="Save it in a current format.", code="unsupported")
 
 
 def _is_binary(head: bytes) -> bool:

@@ -9,14 +9,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from lyceum.core.errors import ParseError
 from lyceum.core.text import clean
-from lyceum.core.types import Document, Element, Page, Piece, Place
+from lyceum.core.types import Document, Element, Page, Place
+from lyceum.ingest.lines import line
 from lyceum.ingest.media import detect
 from lyceum.ingest.preflight import ENTRIES, UNPACKED, check
-from lyceum.ingest.reading import read
+from lyceum.ingest.reading import blamed, read
 
 DEPTH = 3
 CONTAINERS = frozenset({"zip", "tar", "gz", "eml", "msg"})
@@ -37,11 +39,15 @@ class Budget:
 def read_members(members: Iterable[tuple[str, Load]], document: Document, level: int = 1) -> Iterator[Page]:
     """Yield the pages of every member; a heading of `level` with its name stands above its own headings."""
     meta = {"budget": Budget(), **document.meta, "depth": document.meta.get("depth", 0) + 1}
-    used: set[str] = set()
+    used: dict[str, int] = {}
     problem: ParseError | None = None
     found = False
     for name, load in members:
-        part = _unused(shown(name), used)
+        stem = part = shown(name)
+        while part in used:
+            used[stem] += 1
+            part = f"{stem} ({used[stem]})"
+        used[part] = 1
         named = False
         meta["budget"].members -= 1
         if meta["budget"].members < 0:
@@ -50,8 +56,9 @@ def read_members(members: Iterable[tuple[str, Load]], document: Document, level:
         try:
             for page in _pages(load, replace(document, source=part, meta=meta)):
                 below = moved(page, part, level)
-                if page.elements and not named:
-                    below = replace(below, elements=(_heading(part, document.id, level), *below.elements))
+                if page.elements and not named:  # so that a member can be found by its name
+                    heading = line(document.id, part, Place(part=part), level=level)
+                    below = replace(below, elements=(*heading, *below.elements))
                     named = True
                 yield below
         except ParseError as raised:
@@ -66,25 +73,25 @@ def read_members(members: Iterable[tuple[str, Load]], document: Document, level:
 def _pages(load: Load, document: Document) -> Iterator[Page]:
     """Yield what a member holds, after the checks that a file of its own would meet."""
     budget: Budget = document.meta["budget"]
-    data = load(budget.bytes)
+    with blamed(document.source):
+        data = load(budget.bytes)
     budget.bytes -= len(data)
     media = detect(data, document.source)
     if media in CONTAINERS and document.meta["depth"] >= DEPTH:
-        raise over(f"{document.source} lies {DEPTH} archives deep")
+        raise _over(f"{document.source} lies {DEPTH} archives deep.")
     check(data, media, document.source)
     yield from read(data, replace(document, media=media))
 
 
-def over(what: str) -> ParseError:
-    """Return the refusal of what is too much."""
-    return ParseError(f"{what}.", hint="Unpack it and add the files.", code="limit")
+def _over(what: str) -> ParseError:
+    return ParseError(what, hint="Unpack it and add the files.", code="limit")
 
 
 def taken(file: Any, most: int) -> bytes:
     """Read a stream to its end, counting as it grows: what a header says of its size may be a lie."""
     data: bytes = file.read(most + 1)
     if len(data) > most:
-        raise over(f"It unpacks to over {UNPACKED // 1_000_000} MB")
+        raise _over(f"It unpacks to over {UNPACKED // 1_000_000} MB.")
     return data
 
 
@@ -92,36 +99,16 @@ def shown(name: str) -> str:
     """Return a member's name without what could lead out of a folder, hide or reorder what is seen."""
     plain = "".join(one for one in clean(name) if unicodedata.category(one) not in ("Cf", "Zl", "Zp"))
     steps = re.sub(r"^[A-Za-z]:", "", plain.replace("\\", "/").replace("\n", " ")).split("/")
-    return (
-        "/".join(step.strip() for step in steps if step.strip() not in ("", ".", ".."))[-LONGEST:]
-        or "unnamed"
-    )
-
-
-def _unused(name: str, used: set[str]) -> str:
-    stem, number = name, 1
-    while name in used:
-        number += 1
-        name = f"{stem} ({number})"
-    used.add(name)
-    return name
-
-
-def _heading(part: str, doc_id: str, level: int) -> Element:
-    """Return a member's name as a heading, so that it can be found by it."""
-    place = Place(part=part)
-    piece = Piece(start=0, end=len(part), place=place)
-    return Element(doc_id=doc_id, kind="heading", text=part, place=place, pieces=(piece,), level=level)
+    kept = (step.strip() for step in steps if step.strip() not in ("", ".", ".."))
+    return "/".join(kept)[-LONGEST:] or "unnamed"
 
 
 def moved(page: Page, part: str, level: int = 0) -> Page:
     """Return a member's page as one of the whole: places name the member, headings stand below its name."""
-    places: dict[Place, Place] = {}
 
+    @cache
     def at(place: Place) -> Place:
-        if place not in places:
-            places[place] = replace(place, part=f"{part}/{place.part}" if place.part else part)
-        return places[place]
+        return replace(place, part=f"{part}/{place.part}" if place.part else part)
 
     def element(one: Element) -> Element:
         pieces = tuple(replace(piece, place=at(piece.place)) for piece in one.pieces)
@@ -129,7 +116,6 @@ def moved(page: Page, part: str, level: int = 0) -> Page:
         deeper = one.level + level if one.level else 0
         return replace(one, place=at(one.place), pieces=pieces, table=grid, level=deeper)
 
+    elements = tuple(map(element, page.elements))
     warnings = tuple(f"{part}: {warning}" for warning in page.warnings)
-    return replace(
-        page, elements=tuple(map(element, page.elements)), title="", warnings=warnings, place=at(page.place)
-    )
+    return replace(page, elements=elements, title="", warnings=warnings, place=at(page.place))

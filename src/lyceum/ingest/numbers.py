@@ -40,11 +40,8 @@ def shown(value: object, form: str = "") -> str:
 
 def formatted(value: float, form: str) -> str | None:
     """Return a number under a format, None when the format is not one of plain digits."""
-    sections = [one for one in _section.findall(form)[:-1]] or [form]
-    number = (
-        Decimal(repr(value)) if abs(value) < 1e15 else None
-    )  # no nan, no inf, no digits that are not there
-    if number is None or len(form) > 255 or re.search(r"\[[<>=]", form):  # 255: the most a format may have
+    # No nan, no inf, no digits that are not there; 255 is the most a format may have.
+    if not abs(value) < 1e15 or len(form) > 255 or re.search(r"\[[<>=]", form):
         return None
     sections = _section.findall(form)[:-1] or [form]
     which = 1 if value < 0 and len(sections) > 1 else 2 if value == 0 and len(sections) > 2 else 0
@@ -57,11 +54,10 @@ def formatted(value: float, form: str) -> str | None:
     # Thousands or millions left out: the value says more. And no more digits than a Decimal has.
     if digits and (re.search(r",(?:\.|$)", digits[0]) or len(digits[0]) > 20):
         return None
-    if any(one["percent"] for one in tokens):
-        number *= 100
-    written = _digits(abs(number), digits[0]) if digits else ""
-    parts = (written if one["digits"] else one["text"] or one["char"] or one["sign"] or one["percent"]
-             or one["other"] or "" for one in tokens)  # fmt: skip
+    number = abs(Decimal(repr(value))) * (100 if any(one["percent"] for one in tokens) else 1)
+    written = _digits(number, digits[0]) if digits else ""
+    kept = ("text", "char", "sign", "percent", "other")
+    parts = (written if one["digits"] else "".join(one[name] or "" for name in kept) for one in tokens)
     return minus * (written.strip("0.,") != "") + " ".join("".join(parts).split())
 
 

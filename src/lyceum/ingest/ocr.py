@@ -21,6 +21,7 @@ from typing import Any
 from lyceum.core.errors import ParseError
 from lyceum.core.types import Document, Page
 from lyceum.ingest.ocr_layout import Word, arrange
+from lyceum.ingest.pdf_layout import around
 
 CHOICES = ("auto", "off", "tesseract")
 DPI = 200
@@ -243,9 +244,8 @@ def _lines(table: str) -> Runs:
 
 
 def _line(words: list[dict[str, str]]) -> tuple[str, list[tuple[float, float]], float]:
-    left, top = min(float(one["left"]) for one in words), min(float(one["top"]) for one in words)
-    right = max(float(one["left"]) + float(one["width"]) for one in words)
-    bottom = max(float(one["top"]) + float(one["height"]) for one in words)
+    each = [[float(one[name]) for name in ("left", "top", "width", "height")] for one in words]
+    left, top, right, bottom = around([(x, y, x + wide, y + high) for x, y, wide, high in each])
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
     score = sum(float(one["conf"]) for one in words) / len(words) / 100
     return " ".join(one["text"] for one in words), corners, score

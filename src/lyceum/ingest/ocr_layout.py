@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from lyceum.core.text import CJK
 from lyceum.core.types import Box, Element, Place
+from lyceum.ingest.lines import no_space
 from lyceum.ingest.pdf_blocks import compose
 from lyceum.ingest.pdf_headings import style
-from lyceum.ingest.pdf_layout import Line
+from lyceum.ingest.pdf_layout import Line, around
 from lyceum.ingest.tables import table
 
 SIZES = 1.25  # heights within this factor are one size: a recognised box is a tenth too high or too low
@@ -37,14 +38,7 @@ class Word:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    text: str
-    box: Box  # in the level frame
-    shown: Box
-
-
-_Row = list[_Cell]
+_Row = list[Line]  # of cells: their frames are level, their sizes not known yet
 
 
 def upright(words: Sequence[Word]) -> bool:
@@ -68,7 +62,9 @@ def arrange(words: Sequence[Word], turns: int, doc_id: str, page: int) -> list[E
     at = 0
     while at < len(rows):
         end, grid = _grid(rows, at)
-        made = table(doc_id, *_table(grid, page)) if grid else None
+        texts = [[cell.text if cell else "" for cell in line] for line in grid]
+        boxes = [around([cell.box for cell in line if cell]) for line in grid]
+        made = table(doc_id, texts, [Place(page=page, box=box) for box in boxes])
         if made is None:
             prose.append(rows[at])
             at += 1
@@ -80,7 +76,7 @@ def arrange(words: Sequence[Word], turns: int, doc_id: str, page: int) -> list[E
     )
 
 
-def _level(words: Sequence[Word], turns: int) -> list[_Cell]:
+def _level(words: Sequence[Word], turns: int) -> list[Line]:
     """Turn the page until its lines are level: by quarters, and by the little that a scan stands askew."""
     down = upright(words)
     quarter = (turns + down) * math.pi / 2
@@ -92,57 +88,54 @@ def _level(words: Sequence[Word], turns: int) -> list[_Cell]:
     angle = quarter + (statistics.median(askew) if askew else 0.0)
     cos, sin = math.cos(angle), math.sin(angle)
     return [
-        _Cell(
-            word.text,
-            _around([(x * cos + y * sin, y * cos - x * sin) for x, y in word.corners]),
-            _around(word.corners),
+        Line(
+            word.text, _box(word.corners), 0, bold=False,
+            level=_box([(x * cos + y * sin, y * cos - x * sin) for x, y in word.corners]),
         )
         for word in words
-    ]
+    ]  # fmt: skip
 
 
-def _sideways(cell: _Cell) -> bool:
+def _sideways(cell: Line) -> bool:
     """Say whether a cell runs down beside level lines, as a note in the margin does."""
-    return len(cell.text) > 2 and cell.box[3] - cell.box[1] > 2 * (cell.box[2] - cell.box[0])
+    return len(cell.text) > 2 and _height(cell) > 2 * (cell.frame[2] - cell.frame[0])
 
 
-def _around(points: Sequence[tuple[float, float]]) -> Box:
-    across, down = [x for x, _ in points], [y for _, y in points]
-    return (min(across), min(down), max(across), max(down))
+def _box(points: Sequence[tuple[float, float]]) -> Box:
+    return around([(x, y, x, y) for x, y in points])
 
 
-def _union(boxes: Sequence[Box]) -> Box:
-    return _around([corner for x0, y0, x1, y1 in boxes for corner in ((x0, y0), (x1, y1))])
-
-
-def _rows(cells: Sequence[_Cell]) -> list[_Row]:
+def _rows(cells: Sequence[Line]) -> list[_Row]:
     """Group what stands on one level, from the left, and join what is too near for two cells."""
     rows: list[_Row] = []
-    for cell in sorted(cells, key=lambda one: one.box[1] + one.box[3]):
-        middle, half = (cell.box[1] + cell.box[3]) / 2, (cell.box[3] - cell.box[1]) / 2
-        if rows and abs(sum(rows[-1][0].box[1::2]) / 2 - middle) < half:
+    for cell in sorted(cells, key=lambda one: one.frame[1] + one.frame[3]):
+        middle, half = (cell.frame[1] + cell.frame[3]) / 2, _height(cell) / 2
+        if rows and abs(sum(rows[-1][0].frame[1::2]) / 2 - middle) < half:
             rows[-1].append(cell)
         else:
             rows.append([cell])
-    return [_joined(sorted(row, key=lambda one: one.box[0]), GAP) for row in rows]
+    return [_joined(sorted(row, key=lambda one: one.frame[0]), GAP) for row in rows]
 
 
-def _joined(row: Sequence[_Cell], gap: float) -> _Row:
+def _joined(row: Sequence[Line], gap: float) -> _Row:
     """Join cells that are nearer than `gap` heights."""
     found: _Row = []
     for cell in row:
         last = found[-1] if found else None
-        if last is None or cell.box[0] - last.box[2] >= gap * (cell.box[3] - cell.box[1]):
+        if last is None or cell.frame[0] - last.frame[2] >= gap * _height(cell):
             found.append(cell)
             continue
-        space = "" if _cjk.match(last.text[-1:]) and _cjk.match(cell.text) else " "
-        found[-1] = _Cell(
-            last.text + space + cell.text, _union([last.box, cell.box]), _union([last.shown, cell.shown])
-        )
+        text = last.text + ("" if no_space(last.text, cell.text) else " ") + cell.text
+        level = around([last.frame, cell.frame])
+        found[-1] = replace(last, text=text, box=around([last.box, cell.box]), level=level)
     return found
 
 
-def _letters(cell: _Cell) -> int:
+def _height(cell: Line) -> float:
+    return cell.frame[3] - cell.frame[1]
+
+
+def _letters(cell: Line) -> int:
     return len(cell.text) + len(_cjk.findall(cell.text))
 
 
@@ -152,9 +145,9 @@ def _short(rows: Sequence[_Row]) -> bool:
     return sum(map(_letters, cells)) <= CELL * len(cells)
 
 
-def _grid(rows: Sequence[_Row], start: int) -> tuple[int, list[list[_Cell | None]]]:
+def _grid(rows: Sequence[_Row], start: int) -> tuple[int, list[list[Line | None]]]:
     """Return where the table that begins at a row ends, and its cells by columns; no cells when there is none."""
-    best: list[list[_Cell | None]] = []
+    best: list[list[Line | None]] = []
     end = start
     while end < len(rows) and len(rows[end]) > 1:
         end += 1
@@ -166,19 +159,19 @@ def _grid(rows: Sequence[_Row], start: int) -> tuple[int, list[list[_Cell | None
     return end, best if len(best) >= 3 and _short(rows[start:end]) else []
 
 
-def _columns(rows: Sequence[_Row]) -> list[list[_Cell | None]]:
+def _columns(rows: Sequence[_Row]) -> list[list[Line | None]]:
     """Return cells by columns that are apart over all rows; nothing when two cells of a row would share one."""
     edges: list[list[float]] = []
-    for left, right in sorted((cell.box[0], cell.box[2]) for row in rows for cell in row):
+    for left, right in sorted((cell.frame[0], cell.frame[2]) for row in rows for cell in row):
         if edges and left < edges[-1][1]:
             edges[-1][1] = max(edges[-1][1], right)
         else:
             edges.append([left, right])
     found = []
     for row in rows:
-        line: list[_Cell | None] = [None] * len(edges)
+        line: list[Line | None] = [None] * len(edges)
         for cell in row:
-            column = next(n for n, (left, right) in enumerate(edges) if left <= cell.box[0] <= right)
+            column = next(n for n, (left, right) in enumerate(edges) if left <= cell.frame[0] <= right)
             if line[column] is not None:
                 return []
             line[column] = cell
@@ -187,15 +180,9 @@ def _columns(rows: Sequence[_Row]) -> list[list[_Cell | None]]:
     return found if len(edges) > 1 and 2 * filled >= len(found) * len(edges) else []
 
 
-def _table(grid: Sequence[Sequence[_Cell | None]], page: int) -> tuple[list[list[str]], list[Place]]:
-    texts = [[cell.text if cell else "" for cell in line] for line in grid]
-    places = [Place(page=page, box=_union([cell.shown for cell in line if cell])) for line in grid]
-    return texts, places
-
-
 def _body(rows: Sequence[_Row]) -> float:
     """Return the height near which most letters are set."""
-    heights = [(cell.box[3] - cell.box[1], _letters(cell)) for row in rows for cell in row]
+    heights = [(_height(cell), _letters(cell)) for row in rows for cell in row]
 
     def near(middle: float) -> int:
         return sum(letters for one, letters in heights if middle / NEAR < one < middle * NEAR)
@@ -205,29 +192,28 @@ def _body(rows: Sequence[_Row]) -> float:
 
 def _prose(rows: Sequence[_Row], body: float, doc_id: str, page: int) -> list[Element]:
     """Return headings and paragraphs: rows of short words are read across, columns of prose down."""
-    across = _short(rows)
-    cells = [cell for row in rows for cell in (_joined(row, math.inf) if across else row)]
-    cells = cells if across else list(_columned(cells))
-    lines, shown = [], {}
+    if _short(rows):
+        cells = [cell for row in rows for cell in _joined(row, math.inf)]
+    else:
+        cells = list(_columned([cell for row in rows for cell in row]))
+    lines = []
     for cell in cells:
-        height = cell.box[2] - cell.box[0] if _sideways(cell) else cell.box[3] - cell.box[1]
+        height = cell.frame[2] - cell.frame[0] if _sideways(cell) else _height(cell)
         step = math.trunc(math.log(max(height, 0.1) / body) / math.log(SIZES))
         if step == 1 and _within.search(cell.text):
             step = 0
-        lines.append(Line(cell.text, cell.box, round(EM * body * SIZES**step, 1), bold=False))
-        shown[cell.box] = cell.shown
+        lines.append(replace(cell, size=round(EM * body * SIZES**step, 1)))
     usual = Line("x" * 9999, (0, 0, 0, 0), round(EM * body, 1), bold=False)
-    look = style([[usual, *lines]])
-    return [_on_page(element, shown) for element in compose(lines, look, doc_id, page)]
+    return compose(lines, style([[usual, *lines]]), doc_id, page)
 
 
-def _columned(cells: Sequence[_Cell]) -> Iterator[_Cell]:
+def _columned(cells: Sequence[Line]) -> Iterator[Line]:
     """Sort by columns: above goes before below, and a left column before the right one (Breuel 2003).
 
     Left goes before right unless something that reaches into both columns stands between the two.
     """
-    left = sorted(cells, key=lambda one: (one.box[1], one.box[0]))
-    waiting = {id(b): {id(a) for a in left if a is not b and _before(a.box, b.box, left)} for b in left}
+    left = sorted(cells, key=lambda one: (one.frame[1], one.frame[0]))
+    waiting = {id(b): {id(a) for a in left if a is not b and _before(a.frame, b.frame, left)} for b in left}
     while left:
         done = next((one for one in left if not waiting[id(one)]), left[0])
         left.remove(done)
@@ -240,23 +226,13 @@ def _over(a: Box, b: Box) -> bool:
     return min(a[2], b[2]) > max(a[0], b[0])
 
 
-def _before(a: Box, b: Box, cells: Sequence[_Cell]) -> bool:
+def _before(a: Box, b: Box, cells: Sequence[Line]) -> bool:
     if _over(a, b):
         return a[1] < b[1]
     if a[2] > b[0]:
         return False
     top, bottom = min(a[1], b[1]), max(a[3], b[3])
     return not any(
-        top < (c.box[1] + c.box[3]) / 2 < bottom and _over(c.box, a) and _over(c.box, b) for c in cells
+        top < (c.frame[1] + c.frame[3]) / 2 < bottom and _over(c.frame, a) and _over(c.frame, b)
+        for c in cells
     )
-
-
-def _on_page(element: Element, shown: dict[Box, Box]) -> Element:
-    """Give an element the boxes of the shown page in place of the level frame's."""
-    pieces = tuple(
-        replace(piece, place=replace(piece.place, box=shown[piece.place.box]))
-        for piece in element.pieces
-        if piece.place.box is not None
-    )
-    whole = _union([piece.place.box for piece in pieces if piece.place.box is not None])
-    return replace(element, pieces=pieces, place=replace(element.place, box=whole))

@@ -17,7 +17,7 @@ def linear(node: Any) -> str:
         return made(node)
     if node.tag in (M + "t", W + "t"):
         return node.text or ""
-    return "".join(linear(child) for child in node if isinstance(child.tag, str))
+    return "".join(map(linear, node.iterchildren("*")))
 
 
 def _part(node: Any, name: str) -> str:
@@ -48,25 +48,16 @@ def _root(node: Any) -> str:
 
 def _scripts(node: Any) -> str:
     sub, sup = _part(node, "sub"), _part(node, "sup")
-    scripts = ("_" + _group(sub) if sub else "") + ("^" + _group(sup) if sup else "")
-    base = _part(node, "e")
-    return scripts + base if node.tag == M + "sPre" else base + scripts
+    return ("_" + _group(sub) if sub else "") + ("^" + _group(sup) if sup else "")
 
 
-def _nary(node: Any) -> str:
-    sub, sup = _part(node, "sub"), _part(node, "sup")
-    scripts = ("_" + _group(sub) if sub else "") + ("^" + _group(sup) if sup else "")
-    return f"{_value(node, 'chr', '∫')}{scripts} {_part(node, 'e')}"
+def _joined(node: Any, sign: str) -> str:
+    return sign.join(linear(one).strip() for one in node.findall(M + "e"))
 
 
 def _delimited(node: Any) -> str:
-    inside = _value(node, "sepChr", "|").join(linear(one).strip() for one in node.findall(M + "e"))
+    inside = _joined(node, _value(node, "sepChr", "|"))
     return _value(node, "begChr", "(") + inside + _value(node, "endChr", ")")
-
-
-def _limit(node: Any) -> str:
-    sign = "_" if node.tag == M + "limLow" else "^"
-    return f"{_part(node, 'e')}{sign}{_group(_part(node, 'lim'))}"
 
 
 def _accent(node: Any) -> str:
@@ -74,25 +65,19 @@ def _accent(node: Any) -> str:
     return f"{ACCENTS[sign]}({_part(node, 'e')})" if sign in ACCENTS else _part(node, "e") + sign
 
 
-def _matrix(node: Any) -> str:
-    rows = (
-        ", ".join(linear(cell).strip() for cell in row.findall(M + "e")) for row in node.findall(M + "mr")
-    )
-    return "; ".join(rows)
-
-
 MAKERS: dict[str, Callable[[Any], str]] = {
     M + "f": _fraction,
     M + "rad": _root,
-    **dict.fromkeys((M + "sSup", M + "sSub", M + "sSubSup", M + "sPre"), _scripts),
-    M + "nary": _nary,
+    **dict.fromkeys((M + "sSup", M + "sSub", M + "sSubSup"), lambda node: _part(node, "e") + _scripts(node)),
+    M + "sPre": lambda node: _scripts(node) + _part(node, "e"),
+    M + "nary": lambda node: f"{_value(node, 'chr', '∫')}{_scripts(node)} {_part(node, 'e')}",
     M + "d": _delimited,
-    M + "limLow": _limit,
-    M + "limUpp": _limit,
+    M + "limLow": lambda node: f"{_part(node, 'e')}_{_group(_part(node, 'lim'))}",
+    M + "limUpp": lambda node: f"{_part(node, 'e')}^{_group(_part(node, 'lim'))}",
     M + "acc": _accent,
     M + "bar": lambda node: f"bar({_part(node, 'e')})",
     M + "func": lambda node: f"{_part(node, 'fName')} {_part(node, 'e')}",
-    M + "m": _matrix,
-    M + "eqArr": lambda node: "; ".join(linear(one).strip() for one in node.findall(M + "e")),
+    M + "m": lambda node: "; ".join(_joined(row, ", ") for row in node.findall(M + "mr")),
+    M + "eqArr": lambda node: _joined(node, "; "),
     W + "del": lambda node: "",
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 from lxml import etree
@@ -17,52 +16,41 @@ W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
-R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 DGM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 ALTERNATE = "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"
+WORDS = (A + "t", W + "t", M + "t", C + "chart", DGM + "relIds")  # what words come from
 
-STRICT = b"http://purl.oclc.org/ooxml/"
-# A strict name is the transitional one without its year (ISO/IEC 29500-1, annex A); two are spelt otherwise.
+# A strict name is the transitional one without its year (ISO/IEC 29500-1, annex A).
 _strict = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
-SPELT = {b"extendedProperties": b"extended-properties", b"customProperties": b"custom-properties"}
 # Macro files, templates and shows are read as the plain document each of them holds.
-_variant = re.compile(
-    rb"application/vnd\.(?:ms-(?:word|powerpoint)\.(?:document|template|presentation|slideshow)\.macroEnabled"
-    rb"|openxmlformats-officedocument\.(?:wordprocessingml\.template|presentationml\.(?:template|slideshow)))"
-    rb"(?=[.a-zA-Z0-9]*\.main\+xml)(?:Template|12)?"
-)
+_main = re.compile(rb"application/vnd\.[\w.-]*?(word|powerpoint|presentation)[\w.-]*\.main\+xml")
+PLAIN = b"application/vnd.openxmlformats-officedocument.%s.main+xml"
 _remark = re.compile(
     r"(?:Description automatically generated.*|AI-generated content may be incorrect\.|AI 生成的内容可能不正确。)\s*$"
 )
 _file = re.compile(r"\S*\.(?:png|jpe?g|gif|bmp|tiff?|svg|[ew]mf)", re.I)
 
 
-def normal(data: bytes) -> bytes:
+def normal(data: bytes) -> io.BytesIO:
     """Return a package as the libraries expect it; macros are never run, they are only bytes here."""
     with zipfile.ZipFile(io.BytesIO(data)) as package:
-        types = _variant.sub(_plain, package.read("[Content_Types].xml"))
-        strict = STRICT in package.read("_rels/.rels")
-        if not strict and types == package.read("[Content_Types].xml"):
-            return data
+        given = package.read("[Content_Types].xml")
+        types = _main.sub(_plain, given)
+        strict = _strict.search(package.read("_rels/.rels"))
+        if types == given and not strict:
+            return io.BytesIO(data)
         made = io.BytesIO()
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as plain:
             for name in dict.fromkeys(package.namelist()):
                 body = types if name == "[Content_Types].xml" else package.read(name)
                 if strict and name.endswith((".xml", ".rels")):
-                    body = _strict.sub(_transitional, body)
+                    body = _strict.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", body)
                 plain.writestr(name, body)
-    return made.getvalue()
+    return made
 
 
-def _plain(match: re.Match[bytes]) -> bytes:
-    word = b"word" in match.group(0)
-    kind = b"wordprocessingml.document" if word else b"presentationml.presentation"
-    return b"application/vnd.openxmlformats-officedocument." + kind
-
-
-def _transitional(match: re.Match[bytes]) -> bytes:
-    first, second = match.groups()
-    return b"http://schemas.openxmlformats.org/%s/2006/%s" % (first, SPELT.get(second, second))
+def _plain(kind: re.Match[bytes]) -> bytes:
+    return PLAIN % (b"wordprocessingml.document" if kind[1] == b"word" else b"presentationml.presentation")
 
 
 def xml(data: bytes) -> Any:
@@ -70,32 +58,12 @@ def xml(data: bytes) -> Any:
     return etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False))
 
 
-def related(part: Any, kind: str) -> Any:
-    """Return the root of the part that a relationship of this kind leads to, None when there is none."""
-    for relation in part.rels.values():
-        if relation.reltype.endswith("/" + kind) and not relation.is_external:
-            return xml(relation.target_part.blob)
-    return None
-
-
-def graphic(node: Any, part: Any) -> Iterator[tuple[str, Any]]:
-    """Yield ("chart" | "diagram", root) for what a drawing shows by reference."""
-    for found in node.iter(C + "chart", DGM + "relIds"):
-        chart = found.tag == C + "chart"
-        relation = part.rels.get(found.get(R + ("id" if chart else "dm"), ""))
-        if relation is None or relation.is_external:
-            continue
-        try:
-            root = xml(relation.target_part.blob)
-        except etree.XMLSyntaxError:  # a broken drawing does not stop the text round it
-            continue
-        yield "chart" if chart else "diagram", root
-
-
-def diagram(root: Any) -> str:
-    """Return the texts of a diagram's shapes, a line each."""
-    texts = ("".join(one.text or "" for one in point.iter(A + "t")) for point in root.iter(DGM + "pt"))
-    return "\n".join(f"- {text}" for text in texts if text.strip())
+def chosen(alternate: Any) -> Any:
+    """Return the branch of an alternative that holds words, the newer one first; else any."""
+    for branch in alternate:
+        if next(branch.iter(*WORDS), None) is not None:
+            return branch
+    return alternate[0] if len(alternate) else ()
 
 
 def described(text: str) -> str:
@@ -104,16 +72,6 @@ def described(text: str) -> str:
     return "" if _file.fullmatch(text) else text
 
 
-def on(node: Any, name: str) -> bool:
-    """Say whether a child switch is there and not off."""
-    found = node.find(W + name) if node is not None else None
-    return found is not None and found.get(W + "val", "1") not in ("0", "false", "off")
-
-
-def chosen(alternate: Any) -> Any:
-    """Return the branch of an alternative that holds words: the newer one first."""
-    words = (A + "t", W + "t", M + "t", C + "chart", DGM + "relIds")
-    for branch in alternate:
-        if next(branch.iter(*words), None) is not None:
-            return branch
-    return alternate[0] if len(alternate) else None
+def whole(text: str | None, default: int) -> int:
+    """Return the number that an attribute holds; the default when it holds none."""
+    return int(text) if text and text.isdecimal() and len(text) < 10 else default

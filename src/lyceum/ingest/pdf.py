@@ -21,7 +21,7 @@ SAMPLE = 40  # pages from which the document's style is learnt
 def parse(data: bytes, document: Document) -> Iterator[Page]:
     """Yield one page at a time; the first carries the document's title and what had to be done to open it."""
     pdf, warnings = opened(data, document.meta.get("passwords", ()))
-    try:
+    with closing(pdf):
         count = len(pdf)
         step = max(1, count // SAMPLE)
         learnt = {index: _lines(pdf, index) for index in range(0, count, step)}
@@ -34,7 +34,9 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
                 lines = learnt.pop(index, None) or read_lines(page)
                 made = ocr.recognise(page, index + 1, "".join(line.text for line in lines), document)
                 if not made.elements:
-                    found = _elements(page, index, lines, look, titles.get(index, ()), tables, document.id)
+                    found = _elements(
+                        page, index + 1, lines, look, titles.get(index, ()), tables, document.id
+                    )
                     made = replace(made, elements=found)
             if index == 0:
                 first = (one.text for one in made.elements if one.kind == "heading" and one.level == 1)
@@ -42,8 +44,6 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
                 made = replace(made, title=title, warnings=warnings + made.warnings, total=count)
             yield from tables.joined(made)
         yield from tables.rest()
-    finally:
-        pdf.close()
 
 
 def _lines(pdf: Any, index: int) -> list[Line]:
@@ -52,37 +52,24 @@ def _lines(pdf: Any, index: int) -> list[Line]:
 
 
 def _elements(
-    page: Any,
-    index: int,
-    lines: Sequence[Line],
-    look: Style,
-    titles: Sequence[Title],
-    finder: Tables,
-    doc_id: str,
-) -> tuple[Element, ...]:
-    number = index + 1
+    page: Any, number: int, lines: Sequence[Line], look: Style, titles: Sequence[Title], finder: Tables, doc_id: str
+) -> tuple[Element, ...]:  # fmt: skip
     kept = ordered(without_running(lines, look))
     tables = finder(page, number, doc_id) if kept else []
     elements: list[Element] = []
-    start = 0
-    for found in sorted(tables, key=lambda one: _first_inside(kept, one)):
-        at = max(start, _first_inside(kept, found))
-        elements += compose(_outside(kept[start:at], tables), look, doc_id, number, titles)
-        elements.append(found)
-        start = at
-    elements += compose(_outside(kept[start:], tables), look, doc_id, number, titles)
-    return tuple(elements)
+    prose: list[Line] = []
+    for line in kept:
+        inside = [one for one in tables if _inside(line, one.place.box)]
+        for found in inside:
+            if found not in elements:
+                elements += [*compose(prose, look, doc_id, number, titles), found]
+                prose = []
+        prose += [] if inside else [line]
+    elements += compose(prose, look, doc_id, number, titles)
+    return (*elements, *(found for found in tables if found not in elements))
 
 
 def _inside(line: Line, box: Box | None) -> bool:
     assert box is not None
     x, y = (line.box[0] + line.box[2]) / 2, (line.box[1] + line.box[3]) / 2
     return box[0] - 2 <= x <= box[2] + 2 and box[1] - 2 <= y <= box[3] + 2
-
-
-def _first_inside(lines: Sequence[Line], found: Element) -> int:
-    return next((i for i, line in enumerate(lines) if _inside(line, found.place.box)), len(lines))
-
-
-def _outside(lines: Sequence[Line], tables: Sequence[Element]) -> list[Line]:
-    return [line for line in lines if not any(_inside(line, one.place.box) for one in tables)]

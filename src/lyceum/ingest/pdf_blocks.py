@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 
 from lyceum.core.types import Element, Piece, Place
+from lyceum.ingest.lines import no_space
 from lyceum.ingest.pdf_headings import Style, Title, levels
-from lyceum.ingest.pdf_layout import Line, around, continues, no_space
+from lyceum.ingest.pdf_layout import Line, around, blocks, continues
 
 COLUMN = 120  # characters that make a block one of a column's rather than a label's
 LONGEST_WORD = 60  # characters at the end of a text that are looked at for a word cut in two
@@ -21,16 +22,11 @@ _tail, _head = re.compile(r"[^\W\d_]+-?$"), re.compile(r"[^\W\d_]+")
 
 def ordered(lines: Sequence[Line]) -> list[Line]:
     """Return lines in reading order: a block moves up before what it must precede."""
-    blocks: list[list[Line]] = []
-    for line in lines:
-        if blocks and continues(blocks[-1][-1], line):
-            blocks[-1].append(line)
-        else:
-            blocks.append([line])
-    if len(blocks) > MOVED:
+    found = blocks(lines, continues)
+    if len(found) > MOVED:
         return list(lines)
     placed: list[list[Line]] = []
-    for block in blocks:
+    for block in found:
         long = sum(len(line.text) for line in block) >= COLUMN
         at = next((i for i, one in enumerate(placed) if _precedes(block, one)), None) if long else None
         placed.insert(len(placed) if at is None else at, block)
@@ -54,16 +50,28 @@ def compose(
     lines: Sequence[Line], look: Style, doc_id: str, page: int, titles: Sequence[Title] = ()
 ) -> list[Element]:
     """Return headings and paragraphs; neighbouring lines of one block are joined as they would be read."""
-    elements: list[Element] = []
-    block: list[Line] = []
-    level = 0
-    for line, own in zip(lines, levels(lines, look, titles), strict=True):
-        if block and (own != level or not continues(block[-1], line, heading=bool(own))):
-            elements.append(_element(block, look, doc_id, page, level))
-            block = []
-        level = own
-        block.append(line)
-    return [*elements, _element(block, look, doc_id, page, level)] if block else elements
+
+    def joins(last: tuple[Line, int], line: tuple[Line, int]) -> bool:
+        return last[1] == line[1] and continues(last[0], line[0], heading=line[1] > 0)
+
+    found = blocks(list(zip(lines, levels(lines, look, titles), strict=True)), joins)
+    return [
+        _element(part, look, doc_id, page, some[0][1])
+        for some in found
+        for part in _paragraphs([line for line, _ in some], heading=some[0][1] > 0)
+    ]
+
+
+def _paragraphs(block: list[Line], *, heading: bool) -> list[list[Line]]:
+    edge = max(line.frame[2] for line in block)
+    return [block] if heading else blocks(block, lambda last, line: not _ended(last, line, edge))
+
+
+def _ended(last: Line, line: Line, edge: float) -> bool:
+    """Say whether a paragraph ends with a line: before the block's edge it had room for the next one's first word."""
+    word = len(line.text.split(maxsplit=1)[0]) / len(line.text) * (line.frame[2] - line.frame[0])
+    room = edge - last.frame[2] - 2 * line.size
+    return not last.soft and room > max(min(word, edge / 3), 2 * line.size)
 
 
 def _element(block: Sequence[Line], look: Style, doc_id: str, page: int, level: int) -> Element:

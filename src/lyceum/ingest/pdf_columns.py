@@ -32,7 +32,6 @@ TIGHT = 0.35  # of a line's height: the space between two lines of one cell
 BRIDGE = 3  # lines without a gap that may stand between the rows of a table
 OVER = 0.1  # of its width by which a cell may stand over the next column without spanning it
 DEEPEST = 3  # text columns inside text columns
-LONGEST_HEADER = 5  # lines between two rulings
 _captions = re.compile(r"(?:table|tab\.|figure|fig\.|exhibit|chart)[\d.:]*$|[表图圖]\s?\d", re.I)
 _symbol = re.compile(r"[^\W\d_]$|[^\w%$€£-]+$")
 Gap = tuple[float, float]
@@ -177,9 +176,9 @@ def _bounded(block: list[Row], rows: Sequence[Row], across: Sequence[Stroke]) ->
     start = top = rows.index(block[0])
     for rule in reversed([y for y in rules if y < block[0].top + 3]):
         header = [row for row in rows[:top] if rule - 2 < row.top]
-        if rows[top].top - rule > (90 if header else 20) or len(header) > LONGEST_HEADER:
-            break
-        if any(_caption(row) or (len(row.runs) == 1 and len(row.runs[0].words) > 12) for row in header):
+        if rows[top].top - rule > (90 if header else 20) or any(
+            _caption(row) or (len(row.runs) == 1 and len(row.runs[0].words) > 12) for row in header
+        ):
             break
         top -= len(header)
     block = [*rows[top:start], *block]

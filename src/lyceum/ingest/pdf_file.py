@@ -28,22 +28,15 @@ _packed = re.compile(rb"/Type\s*/ObjStm\b")
 
 def opened(data: bytes, passwords: Sequence[str] = ()) -> tuple[Any, tuple[str, ...]]:
     """Return the document and warnings."""
-    try:
-        pdf = pdfium.PdfDocument(data)
-    except pdfium.PdfiumError as problem:
-        if "password" in str(problem).lower():
-            return pdfium.PdfDocument(_unlocked(data, passwords)), ()
-    else:
-        if len(pdf):
-            return pdf, ()
-        pdf.close()
-    for written in _repairs(data, passwords):
+    for written in _versions(data, passwords):
         try:
             pdf = pdfium.PdfDocument(written)
-        except pdfium.PdfiumError:
+        except pdfium.PdfiumError as problem:
+            if written is data and "password" in str(problem).lower():
+                return pdfium.PdfDocument(_unlocked(data, passwords)), ()
             continue
         if len(pdf):
-            return pdf, (REPAIRED,)
+            return pdf, () if written is data else (REPAIRED,)
         pdf.close()
     raise ParseError(
         "The PDF is damaged and cannot be opened.", hint="Print it to a new PDF, or get another copy."
@@ -53,8 +46,7 @@ def opened(data: bytes, passwords: Sequence[str] = ()) -> tuple[Any, tuple[str, 
 def _unlocked(data: bytes, passwords: Sequence[str]) -> bytes:
     """Return the file without its encryption."""
     for password in passwords:
-        written = _rewritten(data, password)
-        if written is not None:
+        if written := _rewritten(data, password):
             return written
     given = "None of the given passwords opens it. " if passwords else ""
     raise ParseError(
@@ -65,19 +57,16 @@ def _unlocked(data: bytes, passwords: Sequence[str]) -> bytes:
     )
 
 
-def _repairs(data: bytes, passwords: Sequence[str]) -> Iterator[bytes]:
+def _versions(data: bytes, passwords: Sequence[str]) -> Iterator[bytes]:
+    """Yield the file as it is, then repaired more and more; one without bytes cannot be opened."""
+    yield data
     for password in ("", *passwords):
-        written = _rewritten(data, password)
-        if written is not None:
-            yield written
-    salvaged = _salvaged(data)
-    written = _rewritten(salvaged, "") if salvaged else None
-    if written is not None:
-        yield written
+        yield _rewritten(data, password)
+    yield _rewritten(_salvaged(data), "")
 
 
-def _rewritten(data: bytes, password: str) -> bytes | None:
-    """Return the file as pikepdf writes it, None when it cannot be read or the password is wrong."""
+def _rewritten(data: bytes, password: str) -> bytes:
+    """Return the file as pikepdf writes it, nothing when it cannot be read or the password is wrong."""
     import pikepdf
 
     out = io.BytesIO()
@@ -86,19 +75,17 @@ def _rewritten(data: bytes, password: str) -> bytes | None:
         with warnings.catch_warnings(action="ignore"), pikepdf.open(io.BytesIO(data), password=word) as pdf:
             pdf.save(out)
     except (pikepdf.PasswordError, pikepdf.PdfError, RuntimeError):
-        return None
+        return b""
     return out.getvalue()
 
 
-def _salvaged(data: bytes) -> bytes | None:
-    """Return the file's whole objects under a new page tree in the order of the file, None without a page."""
+def _salvaged(data: bytes) -> bytes:
+    """Return the file's whole objects under a new page tree in the order of the file, nothing without a page."""
     whole = data[: data.rfind(b"endobj") + 6]
-    if len(whole) <= 6:
-        return None
     objects, unpacked = _objects(whole)
     pages = [number for number, body in objects.items() if _page_type.search(body)]
     if not pages:
-        return None
+        return b""
     missing = Counter(
         int(found[1])
         for number in pages
@@ -123,7 +110,7 @@ def _objects(data: bytes) -> tuple[dict[int, bytes], list[bytes]]:
     unpacked: list[bytes] = []
     left = UNPACKED
     marks = list(_object.finditer(data))
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
         body = data[mark.end() : following.start() if following else len(data)]
         head = body.partition(b"stream")[0]
         objects[int(mark[1])] = head

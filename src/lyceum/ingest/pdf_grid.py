@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lyceum.core.text import CJK
 from lyceum.core.types import Box
+from lyceum.ingest.lines import no_space
+from lyceum.ingest.pdf_layout import around
 
 SPACE = 0.7  # of a line's height: a wider gap ends a run
 TOUCH = 3.0  # points between rulings that are meant to be one, or to meet
 _number = re.compile(
     r"[(\[<>~≈±+\-−–—$€£¥*]*\d[\d.,:/%\-–()\]*†‡]*[%a-zA-Z°]{0,3}$|[-–—*†‡]+$|n/?a$|\(X\)$", re.I
 )
-_cjk_end, _cjk_start = re.compile(f"[{CJK}，。、；：]$"), re.compile(f"[{CJK}]")
 
 Stroke = tuple[float, float, float]
 """Position across and both ends along: y, left, right of a horizontal one, x, top, bottom of a vertical one."""
@@ -81,8 +81,7 @@ class Grid:
 
     @property
     def box(self) -> Box:
-        left, top, right, bottom = zip(*self.rows, strict=True)
-        return min(left), min(top), max(right), max(bottom)
+        return around(self.rows)
 
 
 def is_number(text: str) -> bool:
@@ -137,7 +136,7 @@ def text_of(found: Iterable[Word]) -> str:
     text = ""
     for row in rows_of(found):
         for word in (word for run in row.runs for word in run.words):
-            tight = not text or (_cjk_end.search(text) and _cjk_start.match(word.text))
+            tight = not text or no_space(text, word.text)
             text += word.text if tight else " " + word.text
     return text
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lyceum.core.text import CJK
-from lyceum.ingest.pdf_layout import Line, continues
+from lyceum.ingest.pdf_layout import Line, blocks, continues
 
 HEADING = 1.12  # a line this much larger than the body is a heading
 LONGEST_HEADING = 160
@@ -174,13 +174,9 @@ def levels(lines: Sequence[Line], look: Style, titles: Sequence[Title] = ()) -> 
         if at not in known and found[at] and line.size < HEADING * look.body and not _own(lines, at):
             found[at] = 0
     start = 0
-    while start < len(
-        lines
-    ):  # a block that is long, or ends as a sentence does, is text in bold or large print
-        end = start + 1
-        while end < len(lines) and _like(lines[end - 1], lines[end]):
-            end += 1
-        text = " ".join(line.text for line in lines[start:end])
+    for block in blocks(lines, _like):  # one that is long, or ends as a sentence does, is bold or large text
+        end = start + len(block)
+        text = " ".join(line.text for line in block)
         if len(text) > LONGEST_HEADING or _stops.search(text):
             found[start:end] = [known.get(at, 0) for at in range(start, end)]
         start = end

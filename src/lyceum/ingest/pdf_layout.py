@@ -9,22 +9,22 @@ import ctypes
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from lyceum.core.text import CJK, clean
+from lyceum.core.text import clean
 from lyceum.core.types import Box
+from lyceum.ingest.lines import no_space
 
 _bullet = re.compile(r"^(?:[•●▪◦‣·\-–—*]\s|\(?\d{1,2}[.)、]\s?|[（(][一二三四五六七八九十\d]+[)）])")
-_cjk_end, _cjk_start = re.compile(f"[{CJK}，。、；：]$"), re.compile(f"^[{CJK}]")
 _soft = "\u0002\ufffe\u00ad"
 _plain = {0xA0: " ", **dict.fromkeys(map(ord, _soft))}
 _bold_name = re.compile(rb"bold|black|heavy|demi", re.I)
 _plain_name = re.compile(rb"light|regular|roman|book|thin", re.I)
-Rect = tuple[float, float, float, float]
 _runs = re.compile(r"[^\r\n]+")
 _words = re.compile(rf"[^\s\u00a0{_soft}]+")  # pdfium goes on with the next line behind a soft hyphen
 
@@ -33,7 +33,8 @@ _words = re.compile(rf"[^\s\u00a0{_soft}]+")  # pdfium goes on with the next lin
 class Line:
     """Words on one baseline: `size` in points; `soft` when the line ends in a hyphen that is not part of the word.
 
-    `turn` is the text's direction on the shown page in degrees against the clock: 0, 90 (upwards), 180, 270.
+    `turn` is the text's direction on the shown page in degrees against the clock: 0, 90 (upwards), 180, 270;
+    `level` is the box of a line that stands askew, as it would be if the page were level.
     """
 
     text: str
@@ -42,48 +43,41 @@ class Line:
     bold: bool
     soft: bool = False
     turn: int = 0
+    level: Box | None = None
 
     @property
     def frame(self) -> Box:
         """The box as it would be if the page were turned until the text is upright: for comparing, not showing."""
-        return turned(self.box, self.turn) if self.turn else self.box
+        return self.level or turned(self.box, self.turn)
 
 
 def turned(box: Box, turn: int) -> Box:
     """Turn a box with its text, about the page's corner."""
+    if not turn:
+        return box
     left, top, right, bottom = box
     return {
-        0: box,
         90: (-bottom, left, -top, right),
         180: (-right, -bottom, -left, -top),
         270: (top, -right, bottom, -left),
     }[turn]
 
 
-def to_box(page: Any, rect: Rect) -> Box:
-    """Turn pdfium's (left, bottom, right, top) in user space into a box from the shown page's top-left."""
-    return placer(page)(rect)
-
-
-def placer(page: Any) -> Callable[[Rect], Box]:
-    """Return what turns pdfium's (left, bottom, right, top) into a box from the shown page's top-left."""
+def placer(page: Any) -> Callable[[float, float, float, float], Box]:
+    """Return what turns pdfium's left, bottom, right, top into a box from the shown page's top-left."""
     left, bottom, right, top = page.get_bbox()
-    ways: dict[int, Callable[[Rect], Box]] = {
-        0: lambda rect: (rect[0] - left, top - rect[3], rect[2] - left, top - rect[1]),
-        90: lambda rect: (rect[1] - bottom, rect[0] - left, rect[3] - bottom, rect[2] - left),
-        180: lambda rect: (right - rect[2], rect[1] - bottom, right - rect[0], rect[3] - bottom),
-        270: lambda rect: (top - rect[3], right - rect[2], top - rect[1], right - rect[0]),
-    }
-    return ways[page.get_rotation()]
+    return {
+        0: lambda x0, y0, x1, y1: (x0 - left, top - y1, x1 - left, top - y0),
+        90: lambda x0, y0, x1, y1: (y0 - bottom, x0 - left, y1 - bottom, x1 - left),
+        180: lambda x0, y0, x1, y1: (right - x1, y0 - bottom, right - x0, y1 - bottom),
+        270: lambda x0, y0, x1, y1: (top - y1, right - x1, top - y0, right - x0),
+    }[page.get_rotation()]
 
 
 def read_lines(page: Any) -> list[Line]:
     """Return the page's lines in the order of the content stream."""
-    text_page = page.get_textpage()
-    try:
+    with closing(page.get_textpage()) as text_page:
         return _Reading(page, text_page).lines()
-    finally:
-        text_page.close()
 
 
 class _Reading:
@@ -92,7 +86,7 @@ class _Reading:
     def __init__(self, page: Any, text_page: Any) -> None:
         self.text_page = text_page
         self.place, self.rotation = placer(page), page.get_rotation()
-        self.characters = _characters(text_page)
+        self.characters = characters(text_page)
 
     def lines(self) -> list[Line]:
         found: list[Line] = []
@@ -119,8 +113,7 @@ class _Reading:
         """Return a character's box by its font's height, which every glyph has, as if its text were upright."""
         rect = pdfium.FS_RECTF()
         pdfium.FPDFText_GetLooseCharBox(self.text_page.raw, index, rect)
-        box = self.place((rect.left, rect.bottom, rect.right, rect.top))
-        return turned(box, turn) if turn else box
+        return turned(self.place(rect.left, rect.bottom, rect.right, rect.top), turn)
 
     def _columns(self, start: int, end: int, turn: int) -> list[tuple[int, int]]:
         """Cut a run where a gap between words is too wide for a space, or where it goes on at another height."""
@@ -142,16 +135,16 @@ class _Reading:
         text = clean(raw.translate(_plain))
         if not text:
             return None
-        ends = [self._frame(index, turn) for index in (start, (start + end) // 2, end - 1)]
+        middle = (start + end) // 2
+        ends = [self._frame(index, turn) for index in (start, middle, end - 1)]
         frame = (
             min(e[0] for e in ends), min(e[1] for e in ends if e[3] > e[1] or e is ends[0]),
             max(e[2] for e in ends), max(e[3] for e in ends),
         )  # fmt: skip
-        middle = (start + end) // 2
         marks = (start, middle if self.characters[middle].strip() else start, end - 1)
         size = sorted(_size(self.text_page, index) for index in marks)[1]
         bold = all(_bold(self.text_page, index) for index in marks)
-        box = turned(frame, (360 - turn) % 360) if turn else frame
+        box = turned(frame, (360 - turn) % 360)
         soft = self.characters[end : end + 1] in tuple(_soft)
         return Line(text, box, size or round(frame[3] - frame[1], 1), bold, soft, turn)
 
@@ -162,7 +155,7 @@ def _forwards(turn: int, lines: list[Line]) -> list[Line]:
     return lines[::-1] if turn and upwards > len(lines) / 2 else lines
 
 
-def _characters(text_page: Any) -> str:
+def characters(text_page: Any) -> str:
     """Return the page's text with one character for each of pdfium's indices."""
     count = text_page.count_chars()
     text: str = text_page.get_text_range(0, count) if count else ""
@@ -207,15 +200,21 @@ def _append(found: list[Line], run: Line) -> None:
     found.append(run)
 
 
+def blocks(found: Sequence[Any], joins: Callable[[Any, Any], bool]) -> list[list[Any]]:
+    """Return groups in which each one goes on with the one before."""
+    groups: list[list[Any]] = []
+    for one in found:
+        if groups and joins(groups[-1][-1], one):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
+
+
 def around(boxes: Sequence[Box]) -> Box:
     """Return the smallest box that holds all of them."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
-
-
-def no_space(before: str, after: str) -> bool:
-    """Say whether two texts are joined without a blank, as Chinese is."""
-    return bool(_cjk_end.search(before[-1:]) and _cjk_start.match(after))
 
 
 def continues(last: Line, line: Line, *, heading: bool = False) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -137,11 +138,8 @@ def _header(grid: Grid) -> int | None:
 
 def find(page: Any) -> list[Grid]:
     """Return a page's tables from top to bottom."""
-    text_page = page.get_textpage()
-    try:
+    with closing(page.get_textpage()) as text_page:
         found = words(page, text_page)
-    finally:
-        text_page.close()
     if not LEAST_WORDS <= len(found) <= MOST_WORDS:
         return []
     across, down, sloped = rulings(page)

@@ -38,13 +38,13 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
                 f"It has {picture.width} x {picture.height} pixels; {MOST // 1_000_000} million are allowed.",
                 hint="Save a smaller copy of it.", code="limit",
             )  # fmt: skip
-        pixels = np.asarray(_shown(picture))[:, :, ::-1]
+        pixels = np.asarray(shown(picture))[:, :, ::-1]
         yield replace(ocr.look(tool, pixels, 1.0, document, number), place=Place(page=number))
         if file.format != "TIFF":
             return
 
 
-def _shown(picture: Any) -> Any:
+def shown(picture: Any) -> Any:
     """Return a picture as it is seen: turned as its camera says, on white where one can look through it."""
     from PIL import Image, ImageOps
 

@@ -135,13 +135,13 @@ class Ingest:
             with span("ingest.document", document=doc_id) as facts:
                 staged, outcome = await self._read(job, doc_id, known, page)
                 facts["status"] = outcome.status
+                return staged, outcome
         except LyceumError as problem:
             failed = Outcome(
                 source=job.source, status="failed", code=problem.code, message=problem.message,
                 hint=problem.hint, seconds=time.perf_counter() - started, retryable=problem.retryable,
             )  # fmt: skip
             return None, failed
-        return staged, outcome
 
     async def _read(
         self, job: Job, doc_id: str, known: dict[str, tuple[str, frozenset[str]]], page: Page
@@ -288,15 +288,13 @@ def jobs(
     for path in paths:
         if not path.exists():
             raise NotFound(f"There is no file or folder {path}.", hint="Check the path.")
-        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        for file in files:
-            inside = file.relative_to(path).parts if path.is_dir() else ()
-            if any(part.startswith(".") for part in inside):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+            if hidden or (file != path and not file.is_file()):
                 continue
             whole = file.resolve()
-            source = whole.relative_to(base.resolve()) if base else whole
-            source_name = shown(source.as_posix())
-            found.append(Job(path=whole, source=source_name, name=file.name, readers=readers, again=again))
+            source = shown((whole.relative_to(base.resolve()) if base else whole).as_posix())
+            found.append(Job(path=whole, source=source, name=file.name, readers=readers, again=again))
     return list({job.source: job for job in found}.values())
 
 

@@ -34,7 +34,7 @@ def blamed(name: str) -> Iterator[None]:
             raise _memory(name) from problem
         raise ParseError(
             f"{name} could not be read: {type(problem).__name__}.",
-            hint="Open it in its program and save it again, or convert it to PDF.", code="corrupt",
+            hint="Open it in its program and save it again, or get another copy.", code="corrupt",
         ) from problem  # fmt: skip
 
 

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 from striprtf.striprtf import rtf_to_text
 
-from lyceum.core.errors import ParseError
 from lyceum.core.types import Document, Element, Page, Place
 from lyceum.ingest.docx_styles import LONGEST
-from lyceum.ingest.lines import line
-from lyceum.ingest.tables import table
+from lyceum.ingest.lines import first_heading, line
+from lyceum.ingest.tables import grid
 
 # Signs of our own, from Unicode's private area, carry through the library what it would forget.
 CELL, HEADING = "\uf6f0", 0xF6F1
@@ -32,14 +31,10 @@ def parse(data: bytes, document: Document) -> Iterator[Page]:
         r"(\\s(\d+)|\\outlinelevel([0-5]))(?![0-9a-z])[ ]?",
         lambda match: match[0].rstrip() + _mark(levels.get(match[2] or "", int(match[3] or -1) + 1)), source[start:],
     )  # fmt: skip
-    try:
-        text: str = rtf_to_text(_cell.sub(CELL, marked), errors="replace")  # type: ignore[no-untyped-call]
-    except (ValueError, LookupError) as problem:
-        raise ParseError("The RTF is damaged.", hint="Open it in its program and save it again.") from problem
+    text: str = rtf_to_text(_cell.sub(CELL, marked), errors="replace")  # type: ignore[no-untyped-call]
     title = _title.search(source[: 1 << 16])
     elements = tuple(_elements(text, document.id))
-    first = next((one.text for one in elements if one.kind == "heading"), "")
-    yield Page(elements=elements, title=title[1].strip() if title else first)
+    yield Page(elements=elements, title=title[1].strip() if title else first_heading(elements))
 
 
 def _mark(level: int) -> str:
@@ -47,15 +42,13 @@ def _mark(level: int) -> str:
 
 
 def _elements(text: str, doc_id: str) -> Iterator[Element]:
-    rows: list[tuple[list[str], Place]] = []
+    rows: list[list[str]] = []
     for number, one in enumerate([*text.split("\n"), ""], start=1):
         if CELL in one:
-            rows.append((one.split(CELL)[:-1], Place(line=number)))
+            rows.append(one.split(CELL)[:-1])
             continue
-        if rows:
-            found = table(doc_id, [row for row, _ in rows], [place for _, place in rows])
-            yield from [found] if found else []
-            rows = []
+        yield from grid(doc_id, rows, [Place(line=place) for place in range(number - len(rows), number)])
+        rows = []
         marks = [ord(sign) - HEADING for sign in one if HEADING < ord(sign) <= HEADING + 6]
         plain = "".join(sign for sign in one if not CELL <= sign <= chr(HEADING + 6))
         level = marks[-1] if marks and len(plain) <= LONGEST else 0

@@ -10,7 +10,7 @@ from itertools import islice
 from lyceum.core.errors import ParseError
 from lyceum.core.types import Element, Place
 from lyceum.ingest.lines import line
-from lyceum.ingest.tables import table
+from lyceum.ingest.tables import grid
 
 CELLS = 2_000_000
 COLUMNS = 1_000
@@ -38,24 +38,32 @@ def elements(rows: list[Row], merges: Sequence[Merge], sheet: str, doc_id: str) 
             number, texts = region[start]
             yield from line(doc_id, next(iter(texts.values())), Place(sheet=sheet, row=number))
             start += 1
-        if block := region[start:]:
-            header = header_rows(block, merges)
-            found = table(
-                doc_id, square(block), [Place(sheet=sheet, row=number) for number, _ in block], header
-            )
-            yield from [found] if found else []
-
-
-def square(rows: Sequence[Row]) -> list[list[str]]:
-    """Return rows of one width; columns without a cell are left out."""
-    used = sorted({column for _, texts in rows for column in texts})
-    return [[texts.get(column, "") for column in used] for _, texts in rows]
+        block = region[start:]
+        header = header_rows(block, merges) if block else None
+        used = sorted({column for _, texts in block for column in texts})
+        cells = [[texts.get(column, "") for column in used] for _, texts in block]
+        yield from grid(doc_id, cells, [Place(sheet=sheet, row=number) for number, _ in block], header)
 
 
 def regions(rows: list[Row], merges: Sequence[Merge]) -> Iterator[list[Row]]:
     """Yield blocks of rows without a gap; columns without a cell part two tables that stand side by side."""
     spread(rows, merges)
-    yield from _cut(rows)
+    start = 0
+    for index in range(1, len(rows) + 1):
+        if index < len(rows) and rows[index][0] == rows[index - 1][0] + 1:
+            continue
+        run, start = rows[start:index], index
+        parts = _side_by_side(run)
+        if len(parts) == 1:
+            yield run
+            continue
+        of = {column: index for index, part in enumerate(parts) for column in part}
+        apart: list[dict[int, dict[int, str]]] = [{} for _ in parts]
+        for number, texts in run:
+            for column, text in texts.items():
+                apart[of[column]].setdefault(number, {})[column] = text
+        for part in apart:
+            yield from regions(list(part.items()), ())
 
 
 def spread(rows: list[Row], merges: Sequence[Merge]) -> None:
@@ -74,28 +82,6 @@ def spread(rows: list[Row], merges: Sequence[Merge]) -> None:
             texts.setdefault(left, text)
 
 
-def _cut(rows: list[Row]) -> Iterator[list[Row]]:
-    start = 0
-    for index in range(1, len(rows) + 1):
-        if index == len(rows) or rows[index][0] > rows[index - 1][0] + 1:
-            run = rows[start:index]
-            start = index
-            parts = _side_by_side(run)
-            if len(parts) == 1:
-                yield run
-                continue
-            of = {column: index for index, part in enumerate(parts) for column in part}
-            apart: list[list[Row]] = [[] for _ in parts]
-            for number, texts in run:
-                for column, text in texts.items():
-                    held = apart[of[column]]
-                    if not held or held[-1][0] != number:
-                        held.append((number, {}))
-                    held[-1][1][column] = text
-            for part in apart:
-                yield from _cut(part)
-
-
 def _side_by_side(run: list[Row]) -> list[list[int]]:
     """Return the columns of each table in a run; a gap alone is none, the right one must name its columns."""
     used = sorted({column for _, texts in run for column in texts})
@@ -105,14 +91,12 @@ def _side_by_side(run: list[Row]) -> list[list[int]]:
             groups[-1].append(column)
         else:
             groups.append([column])
-    parts: list[list[int]] = []
-    for group in groups:
-        if parts and len(parts[-1]) > 1 and _named(run, group):
+    parts = groups[:1]
+    for group in groups[1:]:
+        if len(parts[-1]) > 1 and _named(run, group):
             parts.append(group)
-        elif parts:
-            parts[-1] += group
         else:
-            parts.append(list(group))
+            parts[-1] += group
     return parts
 
 

@@ -26,10 +26,10 @@ class _Draft:
     pieces: list[Piece] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, text: str, pieces: Sequence[Piece], separator: str = "\n") -> None:
+    def add(self, text: str, pieces: Sequence[Piece]) -> None:
         """Append text; `pieces` count from the text's own start."""
         if self.text:
-            self.text += separator
+            self.text += "\n"
         start = len(self.text)
         self.text += text
         for piece in pieces:
@@ -48,26 +48,18 @@ class Structured:
     def __init__(self, tokens: int = 160) -> None:
         assert tokens >= SMALL, tokens
         self.tokens = tokens
-        self.name = f"structured-2:{tokens}"
+        self.name = f"structured-3:{tokens}"
 
     def __call__(self, document: Document, elements: Sequence[Element]) -> list[Chunk]:
         """Return the chunks in order; the same elements give the same ids."""
-        chunks = []
-        for number, draft in enumerate(self._drafts(elements)):
-            chunk_id = digest(document.id, document.version, f"{number}:{len(draft.text)}", self.name)
-            chunks.append(
-                Chunk(
-                    id=chunk_id,
-                    doc_id=document.id,
-                    text=draft.text,
-                    title=document.title,
-                    path=draft.path,
-                    kind=draft.kind,
-                    pieces=tuple(draft.pieces),
-                    meta=draft.meta,
-                )
+        return [
+            Chunk(
+                id=digest(document.id, document.version, f"{number}:{len(draft.text)}", self.name),
+                doc_id=document.id, text=draft.text, title=document.title, path=draft.path, kind=draft.kind,
+                pieces=tuple(draft.pieces), meta=draft.meta,
             )
-        return chunks
+            for number, draft in enumerate(self._drafts(elements))
+        ]  # fmt: skip
 
     def _drafts(self, elements: Sequence[Element]) -> Iterator[_Draft]:
         path: list[tuple[int, str]] = []
@@ -79,9 +71,8 @@ class Structured:
                     yield draft
                     draft = None
                 if waiting is not None and element.level <= waiting.level:
-                    draft = self._headed(draft, waiting, path)
-                path = [*((level, text) for level, text in path if level < element.level)]
-                path.append((element.level, element.text))
+                    draft = _headed(draft, waiting, path)
+                path = [*(one for one in path if one[0] < element.level), (element.level, element.text)]
                 waiting = element
                 continue
             here = tuple(text for _, text in path)
@@ -90,42 +81,25 @@ class Structured:
                 yield from self._table(element, here)
                 draft = waiting = None
                 continue
+            kind = "code" if element.kind == "code" else "text"
             for text, pieces in self._parts(element):
-                draft, done = self._grown(draft, here, element, text, pieces, waiting)
+                sibling = waiting is not None and draft is not None and _siblings(draft.path, here)
+                if draft is not None and not (
+                    self._has_room(draft, text) and draft.kind == kind and (draft.path == here or sibling)
+                ):
+                    yield draft
+                    draft = None
+                draft = draft or _Draft(here, kind)
+                if draft.path != here and waiting is not None:
+                    draft.head(waiting)  # two short sections share a chunk: the second's heading stands in it
+                draft.add(text, pieces)
                 waiting = None
-                yield from [done] if done is not None else []
         if waiting is not None:
-            draft = self._headed(draft, waiting, path)
+            draft = _headed(draft, waiting, path)
         yield from [draft] if draft is not None else []
 
-    def _headed(self, draft: _Draft | None, heading: Element, path: Sequence[tuple[int, str]]) -> _Draft:
-        """Keep a heading that stands alone findable as text."""
-        draft = draft or _Draft(tuple(text for _, text in path[:-1]))
-        draft.head(heading)
-        return draft
-
-    def _grown(
-        self, draft: _Draft | None, here: tuple[str, ...], element: Element, text: str, pieces: Sequence[Piece],
-        heading: Element | None,
-    ) -> tuple[_Draft, _Draft | None]:  # fmt: skip
-        """Add a part to the draft, or start a new one; return it and the draft that is finished."""
-        done = None
-        kind = "code" if element.kind == "code" else "text"
-        if draft is not None:
-            room = count_tokens(draft.text) + count_tokens(text) <= self.tokens
-            sibling = draft.path != here and draft.path[:-1] == here[:-1] and len(draft.path) == len(here) > 0
-            if not room or draft.kind != kind or not (draft.path == here or sibling):
-                done, draft = draft, None
-            elif draft.path != here:
-                # Two short sections share a chunk: the second's heading stands in the text.
-                if heading is not None:
-                    draft.head(heading)
-                else:
-                    done, draft = draft, None
-        if draft is None:
-            draft = _Draft(here, kind)
-        draft.add(text, pieces)
-        return draft, done
+    def _has_room(self, draft: _Draft, text: str) -> bool:
+        return count_tokens(draft.text) + count_tokens(text) <= self.tokens
 
     def _parts(self, element: Element) -> Iterator[tuple[str, list[Piece]]]:
         """Yield an element whole, or cut at sentence ends, or hard where a sentence is too long."""
@@ -162,22 +136,33 @@ class Structured:
         columns = [
             " ".join(dict.fromkeys(cells)).strip() for cells in zip(*table.rows[: table.header], strict=False)
         ]
-        draft: _Draft | None = None
+
+        def begun() -> _Draft:
+            draft = _Draft(path, "table", meta={"columns": columns, "header": table.header})
+            for line, place in top:
+                draft.add(line, [Piece(start=0, end=len(line), place=place)])
+            return draft
+
+        draft, empty = begun(), True
         for row, place in zip(table.rows[table.header :], places[table.header :], strict=True):
             line = markdown_row(row)
-            if draft is not None and count_tokens(draft.text) + count_tokens(line) > self.tokens:
+            if not empty and not self._has_room(draft, line):
                 yield draft
-                draft = None
-            if draft is None:
-                draft = _Draft(path, "table", meta={"columns": columns, "header": table.header})
-                for text, where in top:
-                    draft.add(text, [Piece(start=0, end=len(text), place=where)])
+                draft = begun()
             draft.add(line, [Piece(start=0, end=len(line), place=place)])
-        if draft is None:
-            draft = _Draft(path, "table", meta={"columns": columns, "header": table.header})
-            for text, where in top:
-                draft.add(text, [Piece(start=0, end=len(text), place=where)])
+            empty = False
         yield draft
+
+
+def _headed(draft: _Draft | None, heading: Element, path: Sequence[tuple[int, str]]) -> _Draft:
+    """Keep a heading that stands alone findable as text."""
+    draft = draft or _Draft(tuple(text for _, text in path[:-1]))
+    draft.head(heading)
+    return draft
+
+
+def _siblings(one: Sequence[str], other: Sequence[str]) -> bool:
+    return len(one) == len(other) > 0 and one[:-1] == other[:-1]
 
 
 def _within(pieces: Sequence[Piece], start: int, end: int) -> list[Piece]:

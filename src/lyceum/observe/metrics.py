@@ -19,6 +19,7 @@ FAMILIES = {
     "lyceum_view_lag": ("gauge", "Changes of the ledger that a view has yet to follow."),
     "lyceum_vector_memory_total": ("counter", "Texts that were to be encoded: hit when remembered, miss when not."),
 }  # fmt: skip
+ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -74,9 +75,5 @@ def _histogram(name: str, key: Labels, buckets: list[int], total: float) -> list
 
 
 def _labels(pairs: Labels) -> str:
-    said = ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs)
+    said = ",".join(f'{name}="{value.translate(ESCAPED)}"' for name, value in pairs)
     return f"{{{said}}}" if said else ""
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

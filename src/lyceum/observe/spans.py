@@ -44,22 +44,11 @@ class Spans:
     def _write(self, spans: list[Span]) -> None:
         db = self._open()
         with db:
-            db.executemany(
-                f"INSERT INTO spans ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",
-                [
-                    (
-                        s.name,
-                        s.id,
-                        s.trace_id,
-                        s.parent,
-                        s.start,
-                        s.seconds,
-                        s.error,
-                        json.dumps(dict(s.facts)),
-                    )
-                    for s in spans
-                ],
-            )
+            rows = [
+                (s.name, s.id, s.trace_id, s.parent, s.start, s.seconds, s.error, json.dumps(dict(s.facts)))
+                for s in spans
+            ]
+            db.executemany(f"INSERT INTO spans ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?)", rows)
             last = db.execute("SELECT MAX(number) FROM spans").fetchone()[0]
             db.execute("DELETE FROM spans WHERE number <= ?", (last - self.most,))
 
@@ -81,22 +70,13 @@ class Spans:
         """Return a trace's spans by start, none when whoever asked it had rights that `readers` lack."""
         with self._guard:
             try:
-                rows = (
-                    self._open()
-                    .execute(
-                        f"SELECT {COLUMNS} FROM spans WHERE trace_id = ? ORDER BY start, number", (trace_id,)
-                    )
-                    .fetchall()
-                )
+                sql = f"SELECT {COLUMNS} FROM spans WHERE trace_id = ? ORDER BY start, number"
+                rows = self._open().execute(sql, (trace_id,)).fetchall()
             except (sqlite3.Error, OSError):
                 return []
-        spans = [
-            Span(
-                name=name, id=own, trace_id=trace, parent=parent, start=start, seconds=seconds, error=error,
-                facts=json.loads(facts),
-            )
-            for name, own, trace, parent, start, seconds, error, facts in rows
-        ]  # fmt: skip
+        names = COLUMNS.split(", ")
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        spans = [Span(**{**one, "facts": json.loads(one["facts"])}) for one in found]
         asked = {reader for span in spans for reader in span.facts.get("readers", ())}
         return spans if asked <= readers | {"*"} else []
 

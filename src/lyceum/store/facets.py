@@ -13,12 +13,8 @@ FILTERS = ("source", "type", "document")
 def facets(document: Document) -> tuple[str, str, str, str]:
     """Return the document's values: its id, whole source, file name and type."""
     name = document.source.replace("\\", "/").rsplit("/", 1)[-1]
-    return (
-        f"document={document.id}",
-        f"source={document.source}",
-        f"name={name}",
-        f"type={document.media.lower()}",
-    )
+    source, kind = f"source={document.source}", f"type={document.media.lower()}"
+    return f"document={document.id}", source, f"name={name}", kind
 
 
 def wanted(filters: Mapping[str, str]) -> list[tuple[str, ...]]:

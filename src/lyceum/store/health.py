@@ -16,7 +16,7 @@ from lyceum.core.errors import StoreError
 from lyceum.core.types import Document
 from lyceum.store import codec
 from lyceum.store.ledger import address
-from lyceum.store.schema import MIGRATIONS
+from lyceum.store.schema import refuse_newer
 
 ORPHANS = {
     "documents whose version is gone": "SELECT COUNT(*) FROM documents d LEFT JOIN versions v ON v.key = d.current"
@@ -33,29 +33,16 @@ ORPHANS = {
 
 def opened(file: Path) -> sqlite3.Connection:
     """Open a ledger's file for reading alone; raise when it is none, or of a newer Lyceum."""
-    db = None
     try:
         db = sqlite3.connect(address(file), uri=True)
-        _recognised(db, file)
-    except BaseException as problem:
-        if db is not None:
-            db.close()
-        if isinstance(problem, sqlite3.DatabaseError):
-            raise refused("damaged", file, problem) from problem
-        raise
-    return db
-
-
-def _recognised(db: sqlite3.Connection, file: Path) -> None:
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise StoreError(
-            f"{file} has version {version}.", hint="A newer Lyceum wrote it: update.", code="newer"
-        )
-    if not {"documents", "versions", "chunks", "changes"} <= {
-        row[0] for row in db.execute("SELECT name FROM sqlite_master")
-    }:
+        refuse_newer(db, file)
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.DatabaseError as problem:
+        raise refused("damaged", file, problem) from problem
+    if not {"documents", "versions", "chunks", "changes"} <= tables:
+        db.close()
         raise StoreError(f"{file} is no ledger.", hint="`lyceum backup FILE` writes one.", code="foreign")
+    return db
 
 
 def faults(file: Path, most: int = 20) -> list[str]:
@@ -80,10 +67,8 @@ def _faults(db: sqlite3.Connection) -> Iterator[str]:
 
 def _changed(db: sqlite3.Connection) -> Iterator[str]:
     """Compare every text with the hash that was written with it, and unpack what is packed."""
-    rows = db.execute(
-        "SELECT c.number, c.id, c.text, c.extra, c.hash, v.title FROM chunks c JOIN versions v ON v.key = c.version"
-    )
-    for number, chunk_id, text, extra, key, title in rows:
+    sql = "SELECT number, c.id, text, extra, hash, title FROM chunks c JOIN versions v ON v.key = c.version"
+    for number, chunk_id, text, extra, key, title in db.execute(sql):
         document = Document(id="", source="", version="", title=title, media="")
         try:
             whole = codec.vector_key(codec.unpack_chunk(number, chunk_id, text, extra, document)) == key
@@ -92,9 +77,8 @@ def _changed(db: sqlite3.Connection) -> Iterator[str]:
             continue
         if not whole:
             yield f"the words of chunk {number} are not those that were written"
-    for doc_id, elements in db.execute(
-        "SELECT d.id, v.elements FROM versions v JOIN documents d ON d.key = v.document"
-    ):
+    sql = "SELECT d.id, v.elements FROM versions v JOIN documents d ON d.key = v.document"
+    for doc_id, elements in db.execute(sql):
         try:
             codec.unpack_elements(doc_id, elements)
         except StoreError as problem:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from lyceum.core.errors import Busy, LyceumError
@@ -32,10 +32,6 @@ MINE = "id = :id AND worker = :worker"
 FIRST = (
     "NOT EXISTS (SELECT 1 FROM jobs e WHERE e.document = jobs.document AND e.number < jobs.number"
     " AND e.state IN ('queued', 'running'))"
-)
-COLUMNS = (
-    "id, kind, source, document, path, readers, options, state, attempts, failures, worker, code, message, hint,"
-    " outcome, created, updated"
 )
 
 
@@ -63,6 +59,9 @@ class Job:
     outcome: Mapping[str, Any] = field(default_factory=dict)
     created: float = 0.0
     updated: float = 0.0
+
+
+COLUMNS = [one.name for one in fields(Job)]
 
 
 def submit(db: sqlite3.Connection, job: Job) -> None:
@@ -95,7 +94,7 @@ def take(db: sqlite3.Connection, worker: str, now: float) -> Job | None:
         " updated = :time WHERE id = :id",
         {**given, "id": row[0]},
     )
-    return _job(db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", row).fetchone())
+    return _job(db.execute(f"SELECT {', '.join(COLUMNS)} FROM jobs WHERE id = ?", row).fetchone())
 
 
 def renew(db: sqlite3.Connection, held: Iterable[Job], now: float) -> set[str]:
@@ -205,7 +204,7 @@ async def visible(ledger: Ledger, readers: frozenset[str], job_id: str | None = 
 
 async def _read(ledger: Ledger, job_id: str | None) -> list[tuple[str | None, Job]]:
     """Return jobs, newest first, each with the readers of its document."""
-    columns = ", ".join(f"j.{name}" for name in COLUMNS.split(", "))
+    columns = ", ".join(f"j.{name}" for name in COLUMNS)
     rows = await ledger.rows(
         f"SELECT d.readers, {columns} FROM jobs j LEFT JOIN documents d ON d.id = j.document"
         " WHERE ?1 IS NULL OR j.id = ?1 ORDER BY j.number DESC",
@@ -215,7 +214,7 @@ async def _read(ledger: Ledger, job_id: str | None) -> list[tuple[str | None, Jo
 
 
 def _job(row: Any) -> Job:
-    named = dict(zip(COLUMNS.split(", "), row, strict=True))
+    named = dict(zip(COLUMNS, row, strict=True))
     readers = named["readers"]
     return Job(**{
         **named, "readers": None if readers is None else frozenset(json.loads(readers)),

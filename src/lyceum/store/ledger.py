@@ -19,23 +19,21 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from lyceum.core.disk import on_disk, refused
-from lyceum.core.errors import Busy, StoreError
+from lyceum.core.errors import Busy, NotFound
 from lyceum.core.types import Change, Chunk, Document, Element
 from lyceum.store import codec
-from lyceum.store.schema import MIGRATIONS, migrate
+from lyceum.store.schema import migrate, refuse_newer
 from lyceum.store.state import sync_folder
 
 T = TypeVar("T")
 Arguments = Sequence[Any] | Mapping[str, Any]
-DOCUMENT = (
-    "d.id, d.source, v.version, v.title, v.media, v.language, d.readers, v.meta"
-    " FROM documents d JOIN versions v ON v.key = d.current"
-)
+CHUNK = "c.number, c.id, c.text, c.extra, c.version"
+CURRENT = "d.current = v.key"
+AMONG = "IN (SELECT value FROM json_each(?))"
 CODES = {
     "SQLITE_FULL": "disk_full", "SQLITE_READONLY": "read_only", "SQLITE_CANTOPEN": "read_only",
     "SQLITE_PERM": "read_only", "SQLITE_IOERR": "disk_io", "SQLITE_BUSY": "busy", "SQLITE_LOCKED": "busy",
 }  # fmt: skip
-Staged = tuple[Document, Sequence[Element], Sequence[Chunk]]
 
 
 class Ledger:
@@ -56,35 +54,50 @@ class Ledger:
 
     async def get(self, numbers: Sequence[int], readers: frozenset[str]) -> dict[int, tuple[Chunk, Document]]:
         """Return chunks of current versions that one of `readers` may see; others are left out."""
-        return await asyncio.to_thread(self._get, list(numbers), readers)
 
-    def _get(self, numbers: list[int], readers: frozenset[str]) -> dict[int, tuple[Chunk, Document]]:
-        found: dict[int, tuple[Chunk, Document]] = {}
-        for start in range(0, len(numbers), 500):
-            seen: dict[str, Document] = {}  # a report may make meta large: it is read once a document
-            some = numbers[start : start + 500]
+        def read() -> dict[int, tuple[Chunk, Document]]:
             rows = self._rows(
-                "SELECT c.number, c.id, c.text, c.extra, d.id, d.source, v.version, v.title, v.media,"
-                " v.language, d.readers, v.meta FROM chunks c JOIN versions v ON v.key = c.version"
-                " JOIN documents d ON d.current = v.key AND d.key = v.document"
-                f" WHERE c.number IN ({','.join('?' * len(some))})",
-                some,
+                f"SELECT {CHUNK} FROM chunks c JOIN versions v ON v.key = c.version JOIN documents d"
+                f" ON d.key = v.document AND d.current = v.key WHERE c.number {AMONG}",
+                [json.dumps(list(numbers))],
             )
-            for number, chunk_id, text, extra, *rest in rows:
-                document = seen.get(rest[0]) or seen.setdefault(rest[0], _document(rest))
-                if document.readers & readers:
-                    found[number] = (codec.unpack_chunk(number, chunk_id, text, extra, document), document)
-        return found
+            return {chunk.number: (chunk, document) for chunk, document in self._chunks(rows, readers)}
+
+        return await asyncio.to_thread(read)
+
+    def _chunks(
+        self, rows: Sequence[Any], readers: frozenset[str] | None = None
+    ) -> list[tuple[Chunk, Document]]:
+        """Return chunks, each with its document, which is read once: a report may make its meta large."""
+        found = self._documents(f"v.key {AMONG}", [json.dumps(list({row[-1] for row in rows}))])
+        documents = {key: one for key, one in found.items() if readers is None or one.readers & readers}
+        return [
+            (codec.unpack_chunk(number, chunk_id, text, extra, documents[version]), documents[version])
+            for number, chunk_id, text, extra, version in rows
+            if version in documents
+        ]
+
+    def _documents(self, where: str, arguments: Arguments = (), meta: str = "v.meta") -> dict[int, Document]:
+        """Return documents in the order of their sources, each by the key of its version."""
+        rows = self._rows(
+            f"SELECT v.key, d.id, d.source, v.version, v.title, v.media, v.language, d.readers, {meta}"
+            f" FROM versions v JOIN documents d ON d.key = v.document WHERE {where} ORDER BY d.source",
+            arguments,
+        )
+        return {key: _document(row) for key, *row in rows}
 
     async def documents(self, readers: frozenset[str], document_id: str | None = None) -> list[Document]:
         """Return the visible documents in the order of their sources."""
+        one = ("", []) if document_id is None else (" AND d.id = ?", [document_id])
+        found = await asyncio.to_thread(self._documents, CURRENT + one[0], one[1])
+        return [one for one in found.values() if one.readers & readers]
 
-        def read() -> list[Document]:
-            where = "WHERE d.id = ?" if document_id is not None else "ORDER BY d.source"
-            rows = self._rows(f"SELECT {DOCUMENT} {where}", [document_id] if document_id is not None else [])
-            return [found for row in rows if (found := _document(row)).readers & readers]
-
-        return await asyncio.to_thread(read)
+    async def document(self, readers: frozenset[str], document_id: str) -> Document:
+        """Return a document; what the reader may not see does not exist for it."""
+        found = await self.documents(readers, document_id)
+        if not found:
+            raise NotFound("There is no such document.", hint="`lyceum docs` lists them.")
+        return found[0]
 
     async def versions(self, document_id: str | None = None) -> dict[str, tuple[str, frozenset[str]]]:
         """Return the current version and the readers of every document or one, for whoever ingests."""
@@ -97,10 +110,8 @@ class Ledger:
 
     async def kept(self) -> frozenset[str]:
         """Return the SHA-256 of every version's original, so that what none names can be dropped."""
-        rows = await asyncio.to_thread(
-            self._rows,
-            "SELECT DISTINCT json_extract(meta, '$.sha256') FROM versions WHERE json_extract(meta, '$.kept')",
-            [],
+        rows = await self.rows(
+            "SELECT DISTINCT json_extract(meta, '$.sha256') FROM versions WHERE json_extract(meta, '$.kept')"
         )
         return frozenset(row[0] for row in rows)
 
@@ -113,21 +124,16 @@ class Ledger:
         """
 
         def read() -> tuple[list[Document], int]:
-            sql = DOCUMENT.replace("v.meta", "'{}'")
-            rows = self._rows(f"SELECT {sql} ORDER BY d.source", [])
-            found = [one for row in rows if (one := _document(row)).readers & readers and wanted(one)]
-            part: list[Document] = []
-            for one in found[start : start + most]:
-                whole = self._rows(f"SELECT {DOCUMENT} WHERE d.id = ?", [one.id])
-                part += [made for row in whole if (made := _document(row)).readers & readers]
-            return part, len(found)
+            listed = self._documents(CURRENT, meta="'{}'")
+            found = [key for key, one in listed.items() if one.readers & readers and wanted(one)]
+            part = self._documents(f"{CURRENT} AND v.key {AMONG}", [json.dumps(found[start : start + most])])
+            return [one for one in part.values() if one.readers & readers], len(found)
 
         return await asyncio.to_thread(read)
 
     async def elements(self, document_id: str) -> list[Element]:
         """Return the parsed elements of a document's current version."""
-        rows = await asyncio.to_thread(
-            self._rows,
+        rows = await self.rows(
             "SELECT v.elements FROM documents d JOIN versions v ON v.key = d.current WHERE d.id = ?",
             [document_id],
         )
@@ -138,84 +144,55 @@ class Ledger:
 
         def read() -> list[Chunk]:
             rows = self._rows(
-                "SELECT c.number FROM documents d JOIN chunks c ON c.version = d.current WHERE d.id = ?"
+                f"SELECT {CHUNK} FROM documents d JOIN chunks c ON c.version = d.current WHERE d.id = ?"
                 " ORDER BY c.number",
                 [document_id],
             )
-            numbers = [row[0] for row in rows]
-            found = self._get(numbers, self._document_readers(document_id))
-            return [found[number][0] for number in numbers if number in found]
+            return [chunk for chunk, _ in self._chunks(rows)]
 
         return await asyncio.to_thread(read)
-
-    def _document_readers(self, document_id: str) -> frozenset[str]:
-        rows = self._rows("SELECT readers FROM documents WHERE id = ?", [document_id])
-        return frozenset(json.loads(rows[0][0])) if rows else frozenset()
 
     async def sequence(self) -> int:
         """Return the number of the last change."""
-        rows = await asyncio.to_thread(self._rows, "SELECT COALESCE(MAX(sequence), 0) FROM changes", [])
-        return int(rows[0][0])
+        rows = await self.rows("SELECT MAX(sequence) FROM changes")
+        return (rows[0][0] or 0) if rows else 0
 
     async def identity(self) -> str:
         """Return which ledger this is; a restored one is another than it was before."""
-        known = "SELECT 1 FROM sqlite_master WHERE name = 'identity'"
-        if not await asyncio.to_thread(self._rows, known, []):
+        if not await self.rows("SELECT 1 FROM sqlite_master WHERE name = 'identity'"):
             return ""  # none yet, or written before ledgers had one
-        rows = await asyncio.to_thread(self._rows, "SELECT ledger FROM identity", [])
-        return str(rows[0][0])
+        return str((await self.rows("SELECT ledger FROM identity"))[0][0])
 
     async def changes(self, since: int, limit: int) -> list[Change]:
         """Return the next changes in order; a chunk that has gone meanwhile appears as removed."""
-        return await asyncio.to_thread(self._changes, since, limit)
 
-    def _changes(self, since: int, limit: int) -> list[Change]:
-        rows = self._rows(
-            "SELECT x.sequence, x.kind, x.number, c.id, c.text, c.extra, v.key, d.id, d.source, v.version,"
-            " v.title, v.media, v.language, d.readers, v.meta FROM changes x"
-            " LEFT JOIN chunks c ON c.number = x.number LEFT JOIN versions v ON v.key = c.version"
-            " LEFT JOIN documents d ON d.key = v.document"
-            " WHERE x.sequence > ? ORDER BY x.sequence LIMIT ?",
-            [since, limit],
-        )
-        changes = []
-        seen: dict[int, Document] = {}  # by version; a large meta once a chunk would take 500 MB
-        for sequence, kind, number, chunk_id, text, extra, key, *rest in rows:
-            if chunk_id is None or kind == "remove":
-                changes.append(Change(sequence=sequence, kind="remove", number=number))
-                continue
-            document = seen.get(key) or seen.setdefault(key, _document(rest))
-            chunk = codec.unpack_chunk(number, chunk_id, text, extra, document)
-            changes.append(
-                Change(sequence=sequence, kind=kind, number=number, chunk=chunk, document=document)
+        def read() -> list[Change]:
+            rows = self._rows(
+                f"SELECT x.sequence, x.kind, x.number, {CHUNK} FROM changes x LEFT JOIN chunks c"
+                " ON c.number = x.number AND x.kind <> 'remove' WHERE x.sequence > ? ORDER BY x.sequence LIMIT ?",
+                [since, limit],
             )
-        return changes
-
-    async def vectors(self, encoder: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the stored vectors of texts, by hash."""
-
-        def read() -> dict[bytes, bytes]:
-            found: dict[bytes, bytes] = {}
-            for start in range(0, len(hashes), 500):
-                some = list(hashes[start : start + 500])
-                marks = ",".join("?" * len(some))
-                found.update(
-                    self._rows(
-                        f"SELECT hash, vector FROM vectors WHERE encoder = ? AND hash IN ({marks})",
-                        [encoder, *some],
-                    )
-                )
-            return found
+            there = {one[0].number: one for one in self._chunks([row[3:] for row in rows if row[3]])}
+            changes = []
+            for sequence, kind, number, known, *_ in rows:
+                chunk, document = there.get(number, (None, None)) if known else (None, None)
+                told = {"sequence": sequence, "kind": kind if chunk else "remove", "number": number}
+                changes.append(Change(**told, chunk=chunk, document=document))
+            return changes
 
         return await asyncio.to_thread(read)
 
+    async def vectors(self, encoder: str, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the stored vectors of texts, by hash."""
+        marks = ",".join("?" * len(hashes))
+        sql = f"SELECT hash, vector FROM vectors WHERE encoder = ? AND hash IN ({marks})"
+        return dict(await self.rows(sql, [encoder, *hashes]))
+
     async def counts(self, readers: frozenset[str]) -> dict[str, int]:
         """Return the number of visible documents and chunks."""
-        rows = await asyncio.to_thread(
-            self._rows,
+        rows = await self.rows(
             "SELECT d.readers, COUNT(c.number) FROM documents d LEFT JOIN chunks c ON c.version = d.current"
-            " WHERE d.current IS NOT NULL GROUP BY d.key",
-            [],
+            " WHERE d.current IS NOT NULL GROUP BY d.key"
         )
         seen = [number for held, number in rows if frozenset(json.loads(held)) & readers]
         return {"documents": len(seen), "chunks": sum(seen)}
@@ -236,14 +213,9 @@ class Ledger:
                 if not named:  # SQLite does so too, and overlooks that it failed
                     sync_folder(self.path.parent)
                 migrate(db)
-                db.execute("BEGIN IMMEDIATE")
-                try:
+                with db:
+                    db.execute("BEGIN IMMEDIATE")
                     result = work(db)
-                except BaseException:
-                    if db.in_transaction:  # after some failures SQLite has rolled back itself
-                        db.execute("ROLLBACK")
-                    raise
-                db.execute("COMMIT")
                 self._sound = True
                 return result
             finally:
@@ -278,7 +250,7 @@ class Ledger:
         try:
             found = os.stat(self.path)
         except FileNotFoundError:
-            return [] if "COALESCE" not in sql else [(0,)]
+            return []
         with _ours(self.path):
             self._renew((found.st_dev, found.st_ino))
             db = getattr(self._local, "db", None)
@@ -303,11 +275,8 @@ class Ledger:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA synchronous = {self.synchronous}")
             db.execute("PRAGMA secure_delete = ON")
-        elif (found := db.execute("PRAGMA user_version").fetchone()[0]) > len(MIGRATIONS):
-            db.close()
-            raise StoreError(
-                f"The ledger has version {found}.", hint="A newer Lyceum wrote it: update.", code="newer"
-            )
+        else:
+            refuse_newer(db, self.path)
         return db
 
     async def close(self) -> None:
@@ -350,7 +319,5 @@ def _ours(path: Path) -> Iterator[None]:
         name = getattr(problem, "sqlite_errorname", "")
         code = next((code for start, code in CODES.items() if name.startswith(start)), "damaged")
         if code == "busy":
-            raise Busy(
-                f"Another program holds {path}.", hint="Wait for it to end and try again."
-            ) from problem
+            raise Busy(f"Another program holds {path}.", hint="Try again when it has ended.") from problem
         raise refused(code, path, problem) from problem

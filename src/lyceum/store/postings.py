@@ -242,16 +242,14 @@ def _calm() -> Iterator[None]:
         raise ValueError(f"the index is damaged: {problem}") from problem
 
 
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    builder.add_unsigned_field("number", indexed=True, fast=True)
-    builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq")
-    builder.add_text_field("readers", tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("facets", tokenizer_name="raw", index_option="basic")
-    return builder.build()
-
-
-SCHEMA = _schema()
+SCHEMA = (
+    tantivy.SchemaBuilder()
+    .add_unsigned_field("number", indexed=True, fast=True)
+    .add_text_field("terms", tokenizer_name="whitespace", index_option="freq")
+    .add_text_field("readers", tokenizer_name="raw", index_option="basic")
+    .add_text_field("facets", tokenizer_name="raw", index_option="basic")
+    .build()
+)
 
 
 def _one_of(field: str, values: Sequence[Any]) -> tantivy.Query:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
+
+from lyceum.core.errors import StoreError
 
 
 def m001(db: sqlite3.Connection) -> None:
@@ -59,12 +62,15 @@ def migrate(db: sqlite3.Connection) -> None:
     """Bring the tables up to date in one transaction a step; the caller holds the write lock."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with db:
+            db.execute("BEGIN IMMEDIATE")
             step(db)
             db.execute(f"PRAGMA user_version = {number}")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
+
+
+def refuse_newer(db: sqlite3.Connection, file: Path) -> None:
+    """Close a ledger whose tables this program does not know, and say so."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        db.close()
+        raise StoreError(f"{file} has version {version}.", hint="A newer Lyceum wrote it.", code="newer")

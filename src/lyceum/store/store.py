@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lyceum.core.disk import PASSING, on_disk
-from lyceum.core.errors import REBUILD, Busy, LyceumError, NotFound, StoreError
+from lyceum.core.errors import REBUILD, Busy, LyceumError, StoreError
 from lyceum.core.protocols import View
 from lyceum.core.trace import span
 from lyceum.store import writes
@@ -71,8 +71,7 @@ class Store:
     async def remove(self, document_id: str, readers: frozenset[str]) -> None:
         """Delete a document from the ledger and from every view."""
         async with self.writing():  # first, so that "not there" too is said of what is safely written
-            if not await self.ledger.documents(readers, document_id):
-                raise NotFound(f"There is no document {document_id}.", hint="`lyceum docs` lists them.")
+            await self.ledger.document(readers, document_id)
             await self.ledger.write(lambda db: writes.remove(db, document_id))
             await self._apply()
 
@@ -103,7 +102,9 @@ class Store:
 
     async def keep_vectors(self, encoder: str, rows: list[tuple[bytes, bytes]]) -> None:
         """Store computed vectors; called by views while this process holds the lock."""
-        await self.ledger.write(lambda db: writes.put_vectors(db, encoder, rows))
+        sql = "INSERT OR REPLACE INTO vectors (hash, encoder, vector) VALUES (?, ?, ?)"
+        named = [(key, encoder, vector) for key, vector in rows]
+        await self.ledger.write(lambda db: db.executemany(sql, named))
 
     async def catch_up(self) -> None:
         """Bring every view to the ledger's last change; skipped when another process is writing right now.
@@ -160,8 +161,7 @@ class Store:
     async def _sweep(self) -> None:
         """Erase the originals of documents that are gone, whoever removed them and died before this."""
         if not self.files.empty():
-            needed = await self.ledger.kept()
-            await asyncio.to_thread(self.files.sweep, needed)
+            await asyncio.to_thread(self.files.sweep, await self.ledger.kept())
 
     async def _apply(self) -> None:
         for view in self.views:
@@ -202,6 +202,6 @@ def write_lock(folder: Path, wait: float) -> FileLock:
             lock.acquire()
         except Timeout as problem:
             raise Busy(
-                f"Another process is writing to {folder}.", hint="Wait for it to end and try again."
+                f"Another process is writing to {folder}.", hint="Try again when it has ended."
             ) from problem
     return lock

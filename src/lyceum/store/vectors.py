@@ -11,7 +11,7 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 from zlib import crc32
@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from lyceum.core.protocols import Embedder
 from lyceum.core.text import clean, dense_text, has_cjk, language
-from lyceum.core.types import Change, Query
+from lyceum.core.types import Change, Chunk, Query
 from lyceum.store import codec, state
 from lyceum.store.facets import facets, wanted
 
@@ -124,19 +124,15 @@ class Vectors:
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Append vectors of new chunks, wipe removed ones, renew readers; then move the position."""
-        puts = [change for change in changes if change.kind == "put"]
-        packed = await self._packed(puts)
+        packed = await self._packed([one.chunk for one in changes if one.kind == "put" and one.chunk])
         await asyncio.to_thread(self._apply, changes, packed)
 
-    async def _packed(self, puts: Sequence[Change]) -> dict[int, bytes]:
+    async def _packed(self, chunks: Sequence[Chunk]) -> dict[int, bytes]:
         """Return each chunk's packed vector, from the ledger where it has been computed before."""
-        keys = {change.number: codec.vector_key(change.chunk) for change in puts if change.chunk}
+        keys = {chunk.number: codec.vector_key(chunk) for chunk in chunks}
         known = await self._vectors.vectors(self.embedder.name, list(set(keys.values())))
-        missing = {
-            keys[change.number]: dense_text(change.chunk)
-            for change in puts
-            if change.chunk and keys[change.number] not in known
-        }
+        texts = {keys[chunk.number]: dense_text(chunk) for chunk in chunks}
+        missing = {key: text for key, text in texts.items() if key not in known}
         if missing:
             made = quantise(np.asarray(await self.embedder(list(missing.values())), np.float32))
             fresh = list(zip(missing, made, strict=True))
@@ -154,17 +150,21 @@ class Vectors:
         state.write(self.folder, {**known, "files": {}})  # not sealed while it is written
         sets = [frozenset(group) for group in known["readers"]]
         matrix_file, rows_file = self._files(known["generation"])
+        table = np.concatenate((np.fromfile(rows_file, ROW, known["rows"]), np.zeros(len(packed), ROW)))
+        place = {int(number): row for row, number in enumerate(table["number"]) if number}
+        free = iter(range(known["rows"], len(table)))
         with matrix_file.open("r+b") as matrix, rows_file.open("r+b") as rows:
-            count = known["rows"]
-            table = np.fromfile(rows_file, ROW, count)
-            place = {int(number): row for row, number in enumerate(table["number"]) if number}
-            matrix.seek(count * self.embedder.dimension)
-            rows.seek(count * ROW.itemsize)
             for change in changes:
-                count += self._follow(change, packed, place, count, sets, matrix, rows)
+                row, vector = self._taken(change, packed, place, free, table, sets)
+                if row is not None:
+                    rows.seek(row * ROW.itemsize)
+                    rows.write(table[row].tobytes())
+                    matrix.seek(row * self.embedder.dimension)
+                    matrix.write(vector)
             for file in (matrix, rows):
                 file.flush()
                 os.fsync(file.fileno())
+        count = next(free, len(table))
         fresh = {
             **known, "rows": count, "position": changes[-1].sequence, "live": len(place),
             "ledger": self.ledger, "readers": [sorted(group) for group in sets],
@@ -175,37 +175,25 @@ class Vectors:
         state.write(self.folder, fresh)
         self._sweep(fresh["generation"])
 
-    def _follow(
-        self, change: Change, packed: Mapping[int, bytes], place: dict[int, int], count: int,
-        sets: list[frozenset[str]], matrix: Any, rows: Any,
-    ) -> int:  # fmt: skip
-        """Write one change into the open files; return how many rows were appended."""
-        width = self.embedder.dimension
-        row = place.get(change.number)
+    def _taken(
+        self, change: Change, packed: Mapping[int, bytes], place: dict[int, int], free: Iterator[int],
+        table: npt.NDArray[Any], sets: list[frozenset[str]],
+    ) -> tuple[int | None, bytes]:  # fmt: skip
+        """Take one change into the table; return the row that is to be written and its vector, empty if unchanged."""
+        row, vector = place.get(change.number), b""
         if change.kind == "remove":
             if row is not None:
-                _overwrite(matrix, row * width, bytes(width))
-                _overwrite(rows, row * ROW.itemsize, bytes(ROW.itemsize))
                 del place[change.number]
-            return 0
-        if row is None and change.number not in packed:
-            return 0  # readers of a chunk whose put was already seen as removed
-        record = np.zeros(1, ROW)
+                table[row], vector = np.zeros((), ROW), bytes(self.embedder.dimension)
+            return row, vector
         if row is None:
-            vector = packed[change.number]
-            matrix.write(vector[4:])
-            record["scale"] = np.frombuffer(vector[:4], "<f4")
-        else:
-            rows.seek(row * ROW.itemsize)
-            record = np.frombuffer(rows.read(ROW.itemsize), ROW).copy()
-            rows.seek(0, os.SEEK_END)
-        _describe(record, change, sets)
-        if row is None:
-            rows.write(record.tobytes())
-            place[change.number] = count
-            return 1
-        _overwrite(rows, row * ROW.itemsize, record.tobytes())
-        return 0
+            if change.number not in packed:
+                return None, b""  # readers of a chunk whose put was already seen as removed
+            row = place[change.number] = next(free)
+            vector = packed[change.number][4:]
+            table["scale"][row] = np.frombuffer(packed[change.number][:4], "<f4")[0]
+        _describe(table[row], change, sets)
+        return row, vector
 
     def _reset(self) -> dict[str, Any]:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -293,12 +281,9 @@ class Vectors:
         if chosen is None and not allowed.all():
             scores[~allowed] = -2.0
         best = _top(scores, k)
+        best = best[scores[best] > -2.0]
         numbers = seen.numbers[best if chosen is None else chosen[best]]
-        return [
-            (int(number), float(score))
-            for number, score in zip(numbers, scores[best], strict=True)
-            if score > -2.0
-        ]
+        return list(zip(numbers.tolist(), scores[best].tolist(), strict=True))
 
     def _allowed(
         self, seen: _Snapshot, query: Query, chosen: npt.NDArray[np.intp] | None
@@ -322,14 +307,9 @@ class Vectors:
                 if not known:
                     return None
                 matrix, rows = self._files(known["generation"])
-                count = known["rows"]
-                empty = np.zeros((0, self.embedder.dimension), np.int8)
-                whole = (
-                    np.memmap(matrix, np.int8, "r", shape=(count, self.embedder.dimension))
-                    if count
-                    else empty
-                )
-                self._snapshot = _Snapshot(whole, np.fromfile(rows, ROW, count), known["readers"])
+                shape = (known["rows"], self.embedder.dimension)
+                whole = np.memmap(matrix, np.int8, "r", shape=shape) if shape[0] else np.zeros(shape, np.int8)
+                self._snapshot = _Snapshot(whole, np.fromfile(rows, ROW, shape[0]), known["readers"])
                 self._stamp = stamp
             return self._snapshot
 
@@ -351,12 +331,6 @@ def _describe(record: npt.NDArray[Any], change: Change, sets: list[frozenset[str
     record["readers"] = sets.index(group)
     record["language"] = language(change.chunk.text).encode()
     record["facets"] = [crc32(value.encode()) for value in facets(change.document)]
-
-
-def _overwrite(file: Any, offset: int, data: bytes) -> None:
-    file.seek(offset)
-    file.write(data)
-    file.seek(0, os.SEEK_END)
 
 
 def _scores(vector: Floats, seen: _Snapshot, chosen: npt.NDArray[np.intp] | None) -> Floats:

@@ -101,14 +101,6 @@ def drop_leftovers(db: sqlite3.Connection) -> int:
     return len(rows)
 
 
-def put_vectors(db: sqlite3.Connection, encoder: str, rows: Sequence[tuple[bytes, bytes]]) -> None:
-    """Keep vectors so that the view can be rebuilt without the encoder's work."""
-    db.executemany(
-        "INSERT OR REPLACE INTO vectors (hash, encoder, vector) VALUES (?, ?, ?)",
-        ((key, encoder, vector) for key, vector in rows),
-    )
-
-
 def _drop_version(db: sqlite3.Connection, key: int) -> None:
     db.execute(
         "INSERT INTO changes (kind, number) SELECT 'remove', number FROM chunks WHERE version = ? ORDER BY number",
