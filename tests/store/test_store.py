@@ -48,6 +48,19 @@ def test_staged_version_is_unseen_until_the_flip(tmp_path: Path) -> None:
     run(check())
 
 
+def test_changes_share_a_document_a_version(tmp_path: Path) -> None:
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([document("a.md", "one", "two", "three")])
+        batch = [document("a.md", "four", "five", version="2")]
+        await home.ledger.write(lambda db: writes.stage(db, batch))
+        documents = [change.document for change in await home.ledger.changes(0, 100) if change.document]
+        assert [one.version for one in documents] == ["1", "1", "1", "2", "2"]
+        assert len({id(one) for one in documents}) == 2  # a report makes meta large
+
+    run(check())
+
+
 def test_revocation_holds_before_any_view_follows(tmp_path: Path) -> None:
     async def check() -> None:
         home = Home(tmp_path)
