@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 TOOLS = $(VENV)/.tools
 PIP = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test check bench serve docs long clean
+.PHONY: help setup demo test check bench faults serve docs long clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,10 @@ check: $(TOOLS)  ## formatting, lint, types and the import law
 
 bench: $(TOOLS)  ## run every bench in its short form
 	@failed=; for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench --quick || failed=1; done; test -z "$$failed"
+
+faults: $(TOOLS)  ## power cuts, kills, failing calls and damaged files, in the form that a change must pass
+	@for bench in powercut crash faults hostile; do echo "== $$bench"; \
+	  $(RUN)/python bench/$$bench.py --no-save || test $$? = 77 || exit 1; done
 
 serve: setup  ## answer over HTTP on 127.0.0.1:8420
 	$(RUN)/lyceum serve
