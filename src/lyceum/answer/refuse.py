@@ -62,9 +62,9 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
 # Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, by words alone, and by words
 # in the other script.
 WEIGHTS = {
-    "compared": (-3.51, 2.49, 2.09, 3.78, -2.06, -0.81, -2.59),
-    "by_words": (-2.45, 2.13, 2.31, 0.00, -0.93, -1.50, -0.31),
-    "across": (-2.97, 3.33, 2.90, 2.92, -0.12, -1.51, -1.29),
+    "compared": (-3.51, 2.45, 2.14, 3.76, -2.05, -0.82, -2.21),
+    "by_words": (-2.46, 2.10, 2.36, 0.00, -0.97, -1.52, -0.33),
+    "across": (-2.95, 3.27, 2.85, 3.02, -0.11, -1.65, -1.23),
 }
 
 
