@@ -37,7 +37,8 @@ def squashed(text: str) -> str:
 def pages(path: Path) -> tuple[tuple[Where, str], ...]:
     """Return (page, sheet, row) and text of a file's parts; a picture's text is what it was made from."""
     if path.suffix == ".png" or "scan" in path.name:
-        text = (SOURCES / f"{path.name}.txt").read_text(encoding="utf-8")
+        source = (SOURCES / f"{path.name}.txt").read_text(encoding="utf-8")
+        text = re.sub(r"^#+ ", "", source, flags=re.M)  # headings are printed without their marks
         return tuple(((number, None, None), squashed(text)) for number in range(1, 3))
     return tuple((where, squashed(text)) for where, text in _read(path.suffix, path.read_bytes()))
 

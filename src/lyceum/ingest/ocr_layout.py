@@ -25,6 +25,7 @@ NEAR = 1.12  # the same for the body, whose lines are many
 EM = 0.75  # a font's size as a share of its box's height
 GAP = 0.5  # line heights between two boxes of a row from which they are cells: boxes reach over their words
 CELL = 24  # letters a cell has on average; longer ones are columns of prose
+NUMBERED = 4  # rows from which a page may have a number under them
 _within = re.compile(r"[,，、;；]$|^[a-z]")  # a line of a paragraph, however large it looks
 _cjk = re.compile(f"[{CJK}]")
 
@@ -56,6 +57,7 @@ def arrange(words: Sequence[Word], turns: int, doc_id: str, page: int) -> list[E
     cells = _level(words, turns)
     aside = [cell for cell in cells if _sideways(cell)]
     rows = _rows([cell for cell in cells if not _sideways(cell)])
+    rows = rows[:-1] if _numbers(rows, page) else rows
     body = _body(rows or [aside])
     elements: list[Element] = []
     prose: list[_Row] = []
@@ -94,6 +96,19 @@ def _level(words: Sequence[Word], turns: int) -> list[Line]:
         )
         for word in words
     ]  # fmt: skip
+
+
+def _numbers(rows: Sequence[_Row], page: int) -> bool:
+    """Say whether the last row only tells the page's number: apart from the rest, and with that number at an end."""
+    if len(rows) < NUMBERED:
+        return False
+    last, above = rows[-1], rows[-2]
+    height = last[0].frame[3] - last[0].frame[1]
+    apart = last[0].frame[1] - max(cell.frame[3] for cell in above) > 2 * height
+    text = " ".join(cell.text for cell in last)
+    return (
+        apart and re.search(rf"(?:^|\D){page}(?:\s*(?:/|of|页).{{0,6}})?\W*$|^\W*{page}\W", text) is not None
+    )
 
 
 def _sideways(cell: Line) -> bool:
