@@ -96,7 +96,7 @@ class Ledger:
         """Return a document; what the reader may not see does not exist for it."""
         found = await self.documents(readers, document_id)
         if not found:
-            raise NotFound("There is no such document.", hint="`lyceum docs` lists them.")
+            raise NotFound("There is no such document.", hint="List those that you may see.")
         return found[0]
 
     async def versions(self, document_id: str | None = None) -> dict[str, tuple[str, frozenset[str]]]:

@@ -73,4 +73,5 @@ def refuse_newer(db: sqlite3.Connection, file: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         db.close()
-        raise StoreError(f"{file} has version {version}.", hint="A newer Lyceum wrote it.", code="newer")
+        said = f"{file} has version {version}: a newer Lyceum wrote it."
+        raise StoreError(said, hint="Update Lyceum.", code="newer")
