@@ -207,8 +207,8 @@ class Runner:
         except LyceumError as problem:
             log.warning("Job %s is tried again when its lease has run out: %s", job.id, problem)
         finally:
-            self.live.pop(job.id, None)
             await self._tidy(job.id)
+            self.live.pop(job.id, None)
             self._wake.set()
             self._pulse()
 
