@@ -86,6 +86,7 @@ class Runner:
         self.live: dict[str, dict[str, Any]] = {}
         self._tasks: dict[str, tuple[Job, asyncio.Task[None]]] = {}  # by worker
         self._passwords: dict[str, str] = {}
+        self._spooled: set[str] = set()
         self._wake, self._event = asyncio.Event(), asyncio.Event()
         self._renewed = self._swept = float("-inf")
 
@@ -109,6 +110,7 @@ class Runner:
         except LyceumError:
             await self._drop(job_id)
             raise
+        self._spooled.add(job_id)
         if password:
             self._passwords[job_id] = password
         self._wake.set()
@@ -163,6 +165,7 @@ class Runner:
                 await self._renew()
                 await self._sweep()
                 await self._begin()
+                await self._forget()
                 said = ""
             except LyceumError as problem:  # a full disk, a home that cannot be written: it may pass
                 if str(problem) != said:
@@ -265,7 +268,14 @@ class Runner:
 
     async def _drop(self, job_id: str) -> None:
         self._passwords.pop(job_id, None)
+        self._spooled.discard(job_id)
         await asyncio.to_thread(shutil.rmtree, self.platform.home / SPOOL / job_id, True)
+
+    async def _forget(self) -> None:
+        """Drop files whose job went with its document before it was begun."""
+        if waiting := self._spooled - self.live.keys():
+            for job_id in waiting - set(await jobs.unfinished(self.ledger)):
+                await self._drop(job_id)
 
     async def _sweep(self) -> None:
         """Now and then forget old jobs, and drop files that a killed server had received and never confirmed."""
