@@ -43,8 +43,10 @@ bench: $(TOOLS)  ## run every bench in its short form
 	@failed=; for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench --quick || failed=1; done; test -z "$$failed"
 
 faults: $(TOOLS)  ## power cuts, kills, failing calls and damaged files, in the form that a change must pass
-	@for bench in powercut crash faults hostile; do echo "== $$bench"; \
-	  $(RUN)/python bench/$$bench.py --no-save || test $$? = 77 || exit 1; done
+	@lane() { for bench in $$*; do log=$(VENV)/$$bench.log; \
+	  $(RUN)/python bench/$$bench.py --no-save >$$log 2>&1 || test $$? = 77 || { cat $$log; return 1; }; \
+	  tail -n 1 $$log; done; }; \
+	lane powercut hostile & first=$$!; lane crash faults && wait $$first
 
 serve: setup  ## answer over HTTP on 127.0.0.1:8420
 	$(RUN)/lyceum serve

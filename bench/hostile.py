@@ -73,27 +73,32 @@ class Bench:
     lag: float = 0.0
 
 
-class Watched(Isolated):
-    """A reader whose worker is watched while it works on a file."""
+class Watched(process.Worker):
+    """A parsing process that is watched while it works on a file; `wall_seconds` is the longest wait for a page."""
 
     def __init__(self, limits: Limits, sessions: set[int]) -> None:
         super().__init__(limits.memory_mb, limits.cpu_seconds, limits.wall_seconds)
-        self.sessions = sessions
-        self.used = Used()
+        self.sessions, self.used = sessions, Used()
 
-    async def _ask(
-        self, path: Path, name: str, media: str, document: Document, pages: list[dict[str, Any]]
-    ) -> None:
+    async def run(self, job: dict[str, Any], pages: list[dict[str, Any]], tell: process.Tell) -> None:
         self.used = Used()
         worker = await self._ready()
-        self._served -= 1  # asking makes it ready once more
+        self._served -= 1  # running makes it ready once more
         self.sessions.add(worker.pid)
         watching = asyncio.create_task(self._watch(worker.pid))
-        started = time.perf_counter()
+        last = time.perf_counter()
+
+        def heard(read: int, total: int) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            self.used.wall_seconds, last = max(self.used.wall_seconds, now - last), now
+            tell(read, total)
+
         try:
-            await super()._ask(path, name, media, document, pages)
+            await super().run(job, pages, heard)
         finally:
-            self.used.wall_seconds, self.used.pages = time.perf_counter() - started, len(pages)
+            heard(len(pages), 0)
+            self.used.pages = len(pages)
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
@@ -104,6 +109,16 @@ class Watched(Isolated):
             self.used.cpu_seconds = max(self.used.cpu_seconds, _cpu(pid) - before)
             self.used.memory_mb = max(self.used.memory_mb, _peak_mb(pid))
             await asyncio.sleep(0.02)
+
+
+def watched(limits: Limits, sessions: set[int]) -> tuple[Isolated, Watched]:
+    """Return a reader with one process, and that process."""
+    reader = Isolated(limits.memory_mb, limits.cpu_seconds, limits.wall_seconds, workers=1)
+    one = Watched(limits, sessions)
+    reader._idle.get_nowait()
+    reader._all = [one]
+    reader._idle.put_nowait(one)
+    return reader, one
 
 
 def _cpu(pid: int) -> float:
@@ -122,7 +137,7 @@ def _peak_mb(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmPeak")), 0.0)
 
 
-async def outcome(reader: Watched, path: Path, name: str, limits: Limits) -> tuple[str, str]:
+async def outcome(reader: Isolated, one: Watched, path: Path, name: str, limits: Limits) -> tuple[str, str]:
     """Return the code of one file and what was wrong about it, empty when nothing was."""
     reading = asyncio.create_task(reader(path, name, Document(id="d", source=name, version="1")))
     await asyncio.wait({reading}, timeout=limits.wall_seconds * 1.1 + 20)
@@ -136,10 +151,10 @@ async def outcome(reader: Watched, path: Path, name: str, limits: Limits) -> tup
         code = problem.code
     else:
         return "broken", f"{name}: {problem!r}"
-    over = reader.used.over(limits)
+    over = one.used.over(limits)
     if code not in CODES:
         return code, f"{name}: unknown code {code}"
-    return code, f"{name}: {over} exceeded, {reader.used}" if over else ""
+    return code, f"{name}: {over} exceeded, {one.used}" if over else ""
 
 
 async def work(files: list[tuple[str, bytes]], limits: Limits, folder: Path, bench: Bench) -> None:
@@ -147,17 +162,17 @@ async def work(files: list[tuple[str, bytes]], limits: Limits, folder: Path, ben
     waiting = iter(files)
 
     async def serve(number: int) -> None:
-        reader = Watched(limits, bench.sessions)
+        reader, watch = watched(limits, bench.sessions)
         path = folder / f"{number}.dat"
         try:
             for name, data in waiting:
                 await asyncio.to_thread(path.write_bytes, data)
-                reader.used = Used()
-                code, fault = await outcome(reader, path, name, limits)
+                watch.used = Used()
+                code, fault = await outcome(reader, watch, path, name, limits)
                 bench.codes[code] += 1
                 bench.faults += [fault] if fault else []
                 for one in ("memory_mb", "cpu_seconds", "wall_seconds"):
-                    setattr(bench.most, one, max(getattr(bench.most, one), getattr(reader.used, one)))
+                    setattr(bench.most, one, max(getattr(bench.most, one), getattr(watch.used, one)))
         finally:
             await reader.close()
 
@@ -172,9 +187,9 @@ async def controls(folder: Path, bench: Bench) -> tuple[int, int]:
     try:
         for action, expected in CONTROLS.items():
             limits = Limits(256, 1, 2.0)
-            reader = Watched(limits, bench.sessions)
+            reader, watch = watched(limits, bench.sessions)
             (folder / "control").write_text(f"{action} 0")
-            code, fault = await outcome(reader, folder / "control", "control.txt", limits)
+            code, fault = await outcome(reader, watch, folder / "control", "control.txt", limits)
             await reader.close()
             good = (code in ("time", "part") if action == "fork" else code == expected) and not fault
             print(f"control {action}: {code} {fault}")
@@ -184,9 +199,9 @@ async def controls(folder: Path, bench: Bench) -> tuple[int, int]:
             ("spin", Limits(256, 1, 9)),
             ("allocate", Limits(128, 9, 9)),
         ):
-            reader = Watched(Limits(512, 4, 2.0 if action == "sleep" else 20.0), bench.sessions)
+            reader, watch = watched(Limits(512, 4, 2.0 if action == "sleep" else 20.0), bench.sessions)
             (folder / "control").write_text(f"{action} 0")
-            _, fault = await outcome(reader, folder / "control", "control.txt", judged)
+            _, fault = await outcome(reader, watch, folder / "control", "control.txt", judged)
             await reader.close()
             print(f"control of the watch: {fault or 'nothing seen'}")
             seen += bool(fault)
