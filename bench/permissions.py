@@ -96,8 +96,8 @@ async def leaks(seed: int, control: str = "") -> int:
                 replace(query, readers=EVERYBODY), k, among
             )
         if control == "ledger":
-            check = home.ledger._get
-            home.ledger._get = lambda numbers, _: check(numbers, EVERYBODY)  # type: ignore[method-assign]
+            check = home.ledger.get
+            home.ledger.get = lambda numbers, _: check(numbers, EVERYBODY)  # type: ignore[method-assign]
         spans = Spans(Path(folder))
         found = 0
         for _ in range(2):
