@@ -14,7 +14,7 @@ import pytest
 
 from lyceum.app.cli import main
 from lyceum.core.errors import LyceumError, StoreError
-from lyceum.store import backup, health
+from lyceum.store import backup, health, jobs
 from lyceum.store.schema import MIGRATIONS
 from tests.toys import ALL, Home, document, run
 
@@ -239,6 +239,18 @@ def test_restore_that_is_killed_leaves_a_ledger(tmp_path: Path, call: str) -> No
     run(check())
 
 
+def test_a_ledger_that_was_killed_before_its_first_tables_is_empty(tmp_path: Path) -> None:
+    async def check() -> None:
+        (tmp_path / "ledger.db").touch()
+        home = Home(tmp_path)
+        assert await home.store.behind() == {}
+        assert await home.ledger.documents(frozenset({"*"})) == []
+        await home.store.put([document("a.md", "first words")])
+        assert await home.texts("words") == ["first words"]
+
+    run(check())
+
+
 def test_upgrade_from_the_first_tables(tmp_path: Path) -> None:
     """A ledger written before identities: it is read, and takes one with the first write."""
 
@@ -253,6 +265,7 @@ def test_upgrade_from_the_first_tables(tmp_path: Path) -> None:
         db.close()
         again = Home(tmp_path)
         assert await again.ledger.identity() == ""
+        assert await jobs.unfinished(again.ledger) == set(), "a table of a later release holds nothing yet"
         await again.store.put([document("b.md", "new words")])
         assert len(await again.ledger.identity()) == 16
         assert sorted(await again.texts("words")) == ["new words", "old words"]

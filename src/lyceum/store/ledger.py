@@ -22,7 +22,7 @@ from lyceum.core.disk import on_disk, refused
 from lyceum.core.errors import Busy, NotFound
 from lyceum.core.types import Change, Chunk, Document, Element
 from lyceum.store import codec
-from lyceum.store.schema import migrate, refuse_newer
+from lyceum.store.schema import MIGRATIONS, migrate, refuse_newer
 from lyceum.store.state import sync_folder
 
 T = TypeVar("T")
@@ -159,9 +159,8 @@ class Ledger:
 
     async def identity(self) -> str:
         """Return which ledger this is; a restored one is another than it was before."""
-        if not await self.rows("SELECT 1 FROM sqlite_master WHERE name = 'identity'"):
-            return ""  # none yet, or written before ledgers had one
-        return str((await self.rows("SELECT ledger FROM identity"))[0][0])
+        found = await self.rows("SELECT ledger FROM identity")
+        return str(found[0][0]) if found else ""  # none yet, or written before ledgers had one
 
     async def changes(self, since: int, limit: int) -> list[Change]:
         """Return the next changes in order; a chunk that has gone meanwhile appears as removed."""
@@ -258,7 +257,13 @@ class Ledger:
                 db = self._local.db = self._connect(writing=False)
                 with self._guard:
                     self._open.append(db)
-            return list(db.execute(sql, arguments).fetchall())
+            try:
+                return list(db.execute(sql, arguments).fetchall())
+            except sqlite3.OperationalError as problem:
+                version = db.execute("PRAGMA user_version").fetchone()[0]
+                if "no such table" not in str(problem) or version >= len(MIGRATIONS):
+                    raise
+                return []  # of a release before that table, or killed before the first write: nothing is in it
 
     def _renew(self, file: tuple[int, int]) -> None:
         """Leave connections to a file that `restore` has put aside."""
