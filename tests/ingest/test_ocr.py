@@ -145,7 +145,7 @@ def test_png_with_chinese_and_an_empty_background(tmp_path: Path) -> None:
 
 def test_a_tiff_of_two_pages_within_the_limits_of_a_document_without_scans(tmp_path: Path) -> None:
     data = saved(drawn(), "TIFF", save_all=True, append_images=[drawn("It lies in hall 7.")])
-    found = read(tmp_path, "pages.tif", data, cpu_seconds=1)
+    found = read(tmp_path, "pages.tif", data, cpu_seconds=3)
     assert (found.media, found.pages) == ("tiff", 2)
     assert [one.place.page for one in found.elements] == [1, 1, 2, 2, 2]
     assert found.elements[-1].text == "It lies in hall 7."

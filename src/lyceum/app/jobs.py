@@ -210,10 +210,12 @@ class Runner:
         except LyceumError as problem:
             log.warning("Job %s is tried again when its lease has run out: %s", job.id, problem)
         finally:
-            await self._tidy(job.id)
-            self.live.pop(job.id, None)
-            self._wake.set()
-            self._pulse()
+            try:
+                await self._tidy(job.id)
+            finally:  # whoever cancels once more must not leave it live
+                self.live.pop(job.id, None)
+                self._wake.set()
+                self._pulse()
 
     async def _settled(self, job: Job) -> None:
         try:
