@@ -144,6 +144,12 @@ def encoder() -> Embedder | None:
     return open_encoder(models_home(os.environ.get("LYCEUM_MODELS", "")))
 
 
+def ingest_command(home: Path | str, files: Iterable[Path]) -> list[str]:
+    """Return the command line that reads files into a home and prints their outcomes as JSON."""
+    program = [sys.executable, "-m", "lyceum.app.cli", "ingest", "--json", "--home", str(home)]
+    return [*program, *map(str, files)]
+
+
 def ndcg(ranked: Sequence[str], gold: dict[str, float], k: int = 10) -> float:
     """Return nDCG@k with linear gain (Järvelin and Kekäläinen 2002), 0 when nothing was found."""
     gained = sum(gold.get(one, 0.0) / math.log2(rank + 2) for rank, one in enumerate(ranked[:k]))

@@ -24,7 +24,6 @@ import json
 import os
 import resource
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,16 +98,7 @@ def reader(**wanted: str) -> dict[str, str]:
 def ingested(files: Sequence[Path], *, encoding: bool) -> Run:
     """Run the command in a fresh home; tokens are counted afterwards, outside the measured time."""
     with tempfile.TemporaryDirectory() as home:
-        command = [
-            sys.executable,
-            "-m",
-            "lyceum.app.cli",
-            "ingest",
-            "--json",
-            "--home",
-            home,
-            *map(str, files),
-        ]
+        command = common.ingest_command(home, files)
         variables = {**os.environ, **environments.ONE_THREAD, **reader(workers="1", ocr="off")}
         if not encoding:
             variables["LYCEUM_ENCODER__KIND"] = "none"

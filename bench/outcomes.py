@@ -22,7 +22,6 @@ import re
 import resource
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -102,16 +101,7 @@ def children_seconds() -> float:
 
 def ingested(paths: Sequence[Path], home: Path, temporary: Path) -> Run:
     """Run the command once and watch it."""
-    command = [
-        sys.executable,
-        "-m",
-        "lyceum.app.cli",
-        "ingest",
-        "--json",
-        "--home",
-        str(home),
-        *map(str, paths),
-    ]
+    command = common.ingest_command(home, paths)
     variables = {**os.environ, **PLAIN, "TMPDIR": str(temporary)}
     before, started = children_seconds(), time.perf_counter()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as said:

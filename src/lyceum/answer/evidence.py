@@ -25,7 +25,7 @@ from lyceum.answer.asked import details, kind, mismatch
 from lyceum.answer.statements import Statement, statements
 from lyceum.answer.values import value
 from lyceum.core.protocols import Analyzer, Embedder, Synonyms
-from lyceum.core.text import has_cjk, headline, language
+from lyceum.core.text import has_cjk, headline, script
 from lyceum.core.types import Hit, Query
 
 LONGEST = 600  # characters of a question with its other words
@@ -199,7 +199,7 @@ class Evidence:
 
     def _speaks(self, text: str) -> bool:
         assert self.embedder is not None
-        return (language(text) if has_cjk(text) else "en") in self.embedder.languages
+        return script(text) in self.embedder.languages
 
 
 def _missing(question: str, found: Sequence[Statement], known: Known) -> dict[int, tuple[str, ...]]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from lyceum.answer.evidence import FOREIGN, WORDS, Evidence
-from lyceum.core.text import dense_text, has_cjk, language
+from lyceum.core.text import dense_text, has_cjk, script
 from lyceum.core.types import Hit, Query
 
 
@@ -31,9 +31,12 @@ class Rerank:
             covered[rank] = max(covered[rank], (one.coverage + one.passage) / 2)
         cosines = await self._cosines(query.text, [dense_text(hit.chunk) for hit in hits])
         scored = []
+        trust = self.embedder.languages.get(script(query.text), 0.0) if self.embedder else 0.0
         for hit, coverage, cosine in zip(hits, covered, cosines, strict=True):
-            score = coverage if cosine is None else WORDS * coverage + (1 - WORDS) * max(cosine, 0.0)
-            score *= FOREIGN if has_cjk(query.text) != has_cjk(hit.chunk.text) else 1.0
+            across = has_cjk(query.text) != has_cjk(hit.chunk.text)
+            meaning = 0.0 if cosine is None else (1 - WORDS) * (1.0 if across else trust)
+            score = (1 - meaning) * coverage + meaning * max(cosine or 0.0, 0.0)
+            score *= FOREIGN if across else 1.0
             scored.append(replace(hit, score=min(max(score, 0.0), 1.0)))
         return sorted(scored, key=lambda hit: -hit.score)
 
@@ -41,7 +44,7 @@ class Rerank:
         """Return cosines where the encoder knows both languages."""
         known = self.embedder.languages if self.embedder else {}
         chosen = [
-            row for row, text in enumerate(texts) if _spoken(question) in known and _spoken(text) in known
+            row for row, text in enumerate(texts) if script(question) in known and script(text) in known
         ]
         if self.embedder is None or not chosen:
             return [None] * len(texts)
@@ -49,7 +52,3 @@ class Rerank:
         vectors = np.asarray(await self.embedder(asked), np.float32)
         found = dict(zip(chosen, (vectors[1:] @ vectors[0]).tolist(), strict=True))
         return [found.get(row) for row in range(len(texts))]
-
-
-def _spoken(text: str) -> str:
-    return language(text) if has_cjk(text) else "en"

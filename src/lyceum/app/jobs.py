@@ -104,6 +104,8 @@ class Runner:
             id=job_id, source=source, document=document_id(source), path=f"{SPOOL}/{job_id}/upload",
             readers=readers, options={"name": name}, created=time.time(), updated=time.time(),
         )  # fmt: skip
+        if password:
+            self._passwords[job_id] = password
         try:
             await asyncio.to_thread(_spool, file, self.platform.home / job.path)
             await self.ledger.write(lambda db: jobs.submit(db, job))
@@ -111,8 +113,6 @@ class Runner:
             await self._drop(job_id)
             raise
         self._spooled.add(job_id)
-        if password:
-            self._passwords[job_id] = password
         self._wake.set()
         return job
 

@@ -33,6 +33,11 @@ def language(text: str) -> str:
     return "zh" if len(_han.findall(sample)) * 3 > len(_latin.findall(sample)) else "en"
 
 
+def script(text: str) -> str:
+    """Return the language by which an encoder is chosen: "en" for all that holds no Chinese character."""
+    return language(text) if has_cjk(text) else "en"
+
+
 def has_cjk(text: str) -> bool:
     """Say whether any Chinese, Japanese or Korean character stands in the text."""
     return _cjk.search(text) is not None

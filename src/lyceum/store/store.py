@@ -39,6 +39,7 @@ class Store:
         self.views: list[View] = []
         self.wait_seconds = wait_seconds
         self._turn = asyncio.Lock()
+        self._dropped = True  # versions are gone and their originals perhaps not; at first, nobody knows
 
     async def put(self, batch: writes.Batch, also: Also = lambda db: None) -> None:
         """Write documents with their chunks; on return all of them are current and will survive a power cut.
@@ -56,14 +57,16 @@ class Store:
                 if document.meta.get("kept"):
                     await asyncio.to_thread(self.files.settle, document.meta["sha256"])
 
-            def flip(db: sqlite3.Connection) -> None:
-                writes.flip(db, keys, batch)
+            def flip(db: sqlite3.Connection) -> int:
+                dropped = writes.flip(db, keys, batch)
                 also(db)
+                return dropped
 
             try:
                 with span("store.flip"):
-                    await self.ledger.write(flip)
+                    self._dropped |= await self.ledger.write(flip) > 0
             except LyceumError:
+                self._dropped = True
                 await self.ledger.write(writes.drop_leftovers)
                 await self._apply()
                 raise
@@ -72,7 +75,7 @@ class Store:
         """Delete a document from the ledger and from every view."""
         async with self.writing():  # first, so that "not there" too is said of what is safely written
             await self.ledger.document(readers, document_id)
-            await self.ledger.write(lambda db: writes.remove(db, document_id))
+            self._dropped |= await self.ledger.write(lambda db: writes.remove(db, document_id))
             await self._apply()
 
     async def set_readers(
@@ -145,7 +148,7 @@ class Store:
         async with self._turn:
             lock = await asyncio.to_thread(write_lock, self.folder, wait)
             try:
-                await self.ledger.write(writes.drop_leftovers)
+                self._dropped |= await self.ledger.write(writes.drop_leftovers) > 0
                 yield
                 await self._sweep()
             finally:
@@ -153,6 +156,7 @@ class Store:
 
     async def tidy(self) -> None:
         """Erase what a killed process should have erased; not when another one is writing, or none can write."""
+        self._dropped = True
         if not self.files.empty() and os.access(self.folder, os.W_OK):
             with suppress(Busy):
                 async with self.writing(wait=0):
@@ -160,8 +164,9 @@ class Store:
 
     async def _sweep(self) -> None:
         """Erase the originals of documents that are gone, whoever removed them and died before this."""
-        if not self.files.empty():
+        if self._dropped and not self.files.empty():
             await asyncio.to_thread(self.files.sweep, await self.ledger.kept())
+        self._dropped = False
 
     async def _apply(self) -> None:
         for view in self.views:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lyceum.core.protocols import Embedder
-from lyceum.core.text import clean, dense_text, has_cjk, language
+from lyceum.core.text import clean, dense_text, language, script
 from lyceum.core.types import Change, Chunk, Query
 from lyceum.store import codec, state
 from lyceum.store.facets import facets, wanted
@@ -291,7 +291,7 @@ class Vectors:
         """Return a mask over rows (or the chosen ones): alive, readable, within filters, in a known language."""
         rows = slice(None) if chosen is None else chosen
         allowed: npt.NDArray[np.bool_] = seen.alive[rows] & seen.open_to(query.readers)[seen.sets[rows]]
-        spoken = language(query.text) if has_cjk(query.text) else "en"
+        spoken = script(query.text)
         if spoken not in self.embedder.languages:
             allowed &= seen.rows["language"][rows] != spoken.encode()
         for group in wanted(query.filters):

@@ -52,8 +52,12 @@ def _insert_chunks(db: sqlite3.Connection, version: int, chunks: Sequence[Chunk]
     )
 
 
-def flip(db: sqlite3.Connection, keys: Sequence[int], batch: Batch) -> None:
-    """Make staged versions current and drop the ones before them, in the same instant for every reader."""
+def flip(db: sqlite3.Connection, keys: Sequence[int], batch: Batch) -> int:
+    """Make staged versions current and drop the ones before them, in the same instant for every reader.
+
+    Return how many were dropped.
+    """
+    dropped = 0
     for key, (document, _, _) in zip(keys, batch, strict=True):
         owner, old, readers = db.execute(
             "SELECT d.key, d.current, d.readers FROM versions v JOIN documents d ON d.key = v.document"
@@ -62,9 +66,11 @@ def flip(db: sqlite3.Connection, keys: Sequence[int], batch: Batch) -> None:
         ).fetchone()
         if old is not None:
             _drop_version(db, old)
+            dropped += 1
         db.execute("UPDATE documents SET current = ? WHERE key = ?", (key, owner))
         if readers != _readers(document.readers):
             set_readers(db, document.id, document.readers)
+    return dropped
 
 
 def remove(db: sqlite3.Connection, document_id: str) -> bool:
