@@ -139,7 +139,7 @@ def run(files: Sequence[Path], options: argparse.Namespace, reader: Mapping[str,
         folder.mkdir()
         copies(files, folder, count)
         Path(work, "questions").write_text(json.dumps(questions(Path(options.shared))), encoding="utf-8")
-        command = [sys.executable, "-m", "lyceum.app.cli", "ingest", "--json", "--home", home, folder]
+        command = common.ingest_command(home, [Path(folder)])
         outcomes = Path(work, "outcomes.json")
         with outcomes.open("wb") as file:
             process = subprocess.Popen(command, env=variables, stdout=file, stderr=subprocess.DEVNULL)
