@@ -141,6 +141,28 @@ def test_a_row_may_have_its_unit_elsewhere() -> None:
     assert found["Seal | open"].lacks
 
 
+@pytest.mark.parametrize(
+    ("question", "row"),
+    [
+        ("How much does the fan cost?", (("Part", "Shelf"), ("Fan", "90"))),
+        ("How long is the fan on order?", (("Part", "Shelf"), ("Fan", "90"))),
+        ("What is the phone number of the fan's maker?", (("Part", "Opened"), ("Fan", "2017"))),
+        ("How many fans are there?", (("Part", "Ordered"), ("Fan", "2025-03-04"))),
+    ],
+)
+def test_a_number_of_another_kind_is_no_answer(question: str, row: tuple[tuple[str, ...], ...]) -> None:
+    (found,) = judge(question, hit(table(*row))).values()
+    assert found.lacks
+
+
+def test_a_month_is_there_in_any_spelling() -> None:
+    held = hit(table(("Shipment", "Date"), ("SH-7", "2025-10-04")))
+    (found,) = judge("What came with the October shipment?", held).values()
+    assert found.missing == ()
+    (found,) = judge("What came with the November shipment?", held).values()
+    assert found.missing == ("November",)
+
+
 def test_a_passage_that_ranked_lower_falls_behind() -> None:
     low, high = prose("The pump is outside.", title="Guide"), prose("The pump is inside.", title="Guide")
     found = judge("Where is the pump?", hit(low, 1.0), hit(high, 3.0))

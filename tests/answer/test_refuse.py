@@ -54,6 +54,13 @@ def test_confidence_falls_with_a_missing_code(best: Judged) -> None:
     assert without < held
 
 
+def test_a_missing_code_weighs_more_than_a_missing_name() -> None:
+    question = "Where does the Kestrel pump TX-900 stand?"
+    (one,) = judged(question, "The pump is outside.", encoder=ToyEncoder())
+    code, name = (confidence(question, [replace(one, missing=(word,))]) for word in ("TX-900", "Kestrel"))
+    assert code < name < confidence(question, [replace(one, missing=())])
+
+
 def test_the_best_statement_alone_decides(best: Judged) -> None:
     worse = replace(best, coverage=0.0, passage=0.0)
     assert confidence(PUMP, [best, worse]) == confidence(PUMP, [best])

@@ -143,6 +143,25 @@ def test_png_with_chinese_and_an_empty_background(tmp_path: Path) -> None:
     assert "编制：人力资源部；批准人：温雅婷" in "".join(texts(found.elements)).replace(";", "；")
 
 
+@pytest.mark.parametrize(
+    ("last", "below", "page", "kept"),
+    [
+        ("Lease of a shed · 3", 700, 3, False),
+        ("Page 3 of 12", 700, 3, False),
+        ("Lease of a shed · 3", 700, 4, True),  # another number than the page's
+        ("Twelve kegs, total 3", 160, 3, True),  # right below the text
+    ],
+)
+def test_a_page_number_under_the_text_is_left_out(last: str, below: int, page: int, kept: bool) -> None:
+    texts = ["One line of words", "Two lines of words", "Three lines of words", "Four lines of words", last]
+    tops = [40, 70, 100, 130, below]
+    words = [
+        Word(text, ((30, top), (330, top), (330, top + 20), (30, top + 20)), 1.0)
+        for text, top in zip(texts, tops, strict=True)
+    ]
+    assert any(last in one.text for one in arrange(words, 0, "d", page)) == kept
+
+
 def test_a_tiff_of_two_pages_within_the_limits_of_a_document_without_scans(tmp_path: Path) -> None:
     data = saved(drawn(), "TIFF", save_all=True, append_images=[drawn("It lies in hall 7.")])
     found = read(tmp_path, "pages.tif", data, cpu_seconds=3)

@@ -326,6 +326,18 @@ def locked(user: str, revision: int = 6) -> bytes:
     return out.getvalue()
 
 
+def test_a_paragraph_ends_where_the_next_word_had_room() -> None:
+    form = ["Number: 17", "Weight: 40 kg", "Place: the second pier of the old harbour, behind the crane"]
+
+    def draw(canvas: Canvas) -> None:
+        lines(canvas, 72, 100, form)
+        lines(canvas, 72, 300, prose(3))
+
+    texts = [one.text for one in elements_of(made(draw))]
+    assert texts[:3] == form
+    assert len(texts) == 4, "full lines stay one paragraph"
+
+
 @pytest.mark.parametrize("revision", [3, 4, 6])
 def test_passwords_are_tried(revision: int) -> None:
     data = locked("sesame", revision)

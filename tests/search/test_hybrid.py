@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from lyceum.core.errors import InvalidInput, TooLarge
-from lyceum.core.types import Query
-from lyceum.search.hybrid import fuse, standardise
+from lyceum.core.trace import tracing
+from lyceum.core.types import Query, Span
+from lyceum.search.hybrid import Hybrid, fuse, standardise
 from lyceum.search.single import Single
-from tests.toys import Home, document, run
+from tests.toys import Home, ToyEncoder, document, run
 
 
 def test_z_scores_by_hand() -> None:
@@ -61,6 +63,24 @@ def test_a_chinese_question_is_not_compared_by_an_english_encoder(tmp_path: Path
         assert [number for number, _ in chinese] == [2], "only across languages"
         hits = await home.hybrid(Query(text="水泵压力"))
         assert hits[0].document.source == "a.md"
+
+    run(check())
+
+
+@pytest.mark.parametrize(("trust", "weight"), [(1.0, 0.4), (0.25, 0.1), (0.0, 0.0)])
+def test_meaning_weighs_as_much_as_it_can_be_trusted(tmp_path: Path, trust: float, weight: float) -> None:
+    class Glossing(ToyEncoder):
+        languages: ClassVar[dict[str, float]] = {"en": 1.0, "zh": trust}
+
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([document("a.md", "水泵 压力"), document("b.md", "马达")])
+        hybrid = Hybrid(home.ledger, home.lexical, home.dense, Glossing())
+        kept: list[Span] = []
+        with tracing(kept.append):
+            await hybrid(Query(text="水泵 压力"))
+            await hybrid(Query(text="pump"))
+        assert [span.facts["weight"] for span in kept if span.name == "search.fuse"] == [weight, 0.4]
 
     run(check())
 
