@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from lyceum.core.types import Answer, Change, Chunk, Document, Element, Event, Hit, Message, Page, Query
+from lyceum.core.types import (
+    Answer,
+    Change,
+    Chunk,
+    Document,
+    Element,
+    Event,
+    Example,
+    Hit,
+    Message,
+    Page,
+    Query,
+    Score,
+)
 
 
 class Parser(Protocol):
@@ -132,3 +145,15 @@ class Build(Protocol):
     """Configuration to an answerer, with parts exchanged by their path: wire implements it."""
 
     def __call__(self, configuration: Mapping[str, Any], replace: Mapping[str, Any] = ...) -> Answerer: ...
+
+
+class Metric(Protocol):
+    """An example and its answer to a score; pure."""
+
+    def __call__(self, example: Example, answer: Answer) -> Score: ...
+
+
+class Judge(Protocol):
+    """A metric that asks a model."""
+
+    async def __call__(self, example: Example, answer: Answer) -> Score: ...

@@ -237,6 +237,58 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gold:
+    """Where an example's evidence stands: a document's source (or the end of its path), and what else is known.
+
+    `grade` is its relevance; `text` the words that hold the answer, as they stand in the source.
+    """
+
+    document: str
+    page: int | None = None
+    text: str = ""
+    grade: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A question with what a right answer holds: one noun for evaluation and for tuning data.
+
+    `answers` are parts that are all needed, each in its alternative spellings; with no answers only retrieval and
+    refusal can be judged. `answerable` false means that refusing is right. `half` is "dev" or "test".
+    """
+
+    id: str
+    question: str
+    answers: tuple[tuple[str, ...], ...] = ()
+    gold: tuple[Gold, ...] = ()
+    tags: tuple[str, ...] = ()
+    answerable: bool = True
+    half: Literal["dev", "test"] = "test"
+    history: tuple[Message, ...] = ()
+    readers: frozenset[str] = frozenset({EVERYONE})
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert self.id, "an example has an id"
+        assert self.question.strip(), "an example asks something"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What a metric says of one answer; without a value it does not apply or could not be judged: `reason` says why.
+
+    `failed` tells the two apart: a judge that returned junk failed, a question without gold is not this metric's.
+    """
+
+    value: float | None = None
+    reason: str = ""
+    failed: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.value is not None or self.reason, "a missing score says why"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One line of the ledger's log: chunk `number` was put, removed, or given other readers.
 
