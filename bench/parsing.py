@@ -13,8 +13,9 @@ for by its letters in the page's elements in reading order, and counts when it s
 when five lines or more of each column are found, and right when in 90 % of all (left, right) pairs the left line
 comes first. Control: the same lines sorted by height must fail. `adjacent` is the share of consecutive lines of
 a column that stay neighbours.
-Speed: `parse` in this process over digital PDFs (no scans, locked or broken files), CPU time; `plain` counts
-pages that draw fewer than four paths, on which no table finder has work; learning counts for every page alike.
+Speed: `parse` in this process over digital PDFs (no scans, locked or broken files; recognition off), CPU time;
+`plain` counts pages that draw fewer than four paths, on which no table finder has work; learning counts
+for every page alike.
 
 bench/parsing_NAME.py (tables, ocr, office) may add lines: figures(folder: Path, quick: bool) -> list of
 (name, value, target, higher_is_better, note).
@@ -203,7 +204,7 @@ def draws(path: Path) -> list[bool]:
 def timed(path: Path) -> tuple[float, list[float]]:
     """Return the CPU seconds before the first page was there and those of each further page."""
     seconds, before = [], time.process_time()
-    for _ in parse(path.read_bytes(), Document(id="d", source=path.name, version="1")):
+    for _ in parse(path.read_bytes(), Document(id="d", source=path.name, version="1", meta={"ocr": "off"})):
         seconds.append(time.process_time() - before)
         before = time.process_time()
     return seconds[0], seconds[1:]

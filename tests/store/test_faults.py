@@ -559,3 +559,21 @@ def test_lock_is_taken_before_anything_is_read(tmp_path: Path) -> None:
     home.store.wait_seconds = 0.1
     with FileLock(tmp_path / "write.lock"), pytest.raises(Busy):
         run(home.store.versions())
+
+
+def test_ledger_killed_before_it_was_in_wal_mode_is_read(tmp_path: Path) -> None:
+    young = tmp_path / "young" / "ledger.db"
+    young.parent.mkdir()
+    db = sqlite3.connect(young, isolation_level=None)
+    db.execute("CREATE TABLE filler (x)")
+    db.execute("PRAGMA cache_size = 1")
+    db.execute("BEGIN IMMEDIATE")
+    db.executemany("INSERT INTO filler VALUES (?)", [("x" * 3000,)] * 200)  # the cache is full: it is on disk
+    home = tmp_path / "home"
+    shutil.copytree(young.parent, home)  # as a kill would leave it, with a journal to be rolled back
+    db.close()
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):  # the control: who only reads cannot
+        sqlite3.connect(f"file:{home}/ledger.db?mode=ro", uri=True).execute("SELECT * FROM filler")
+    assert run(Ledger(home).documents(ALL)) == []
+    run(Home(home).store.put([document("a")]))
+    assert [one.source for one in run(Ledger(home).documents(ALL))] == ["a"]

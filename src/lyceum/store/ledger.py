@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -296,7 +296,12 @@ class Ledger:
 def address(file: Path, *, writing: bool = False) -> str:
     """Return the address by which SQLite opens a ledger's file."""
     mode = "rwc" if writing else "ro"
-    if not writing and not os.access(file.absolute().parent, os.W_OK):
+    writable = os.access(file.absolute().parent, os.W_OK)
+    if not writing and writable and Path(f"{file}-journal").exists():
+        # Killed before the file was in WAL mode: who only reads may not undo what was left half done.
+        with closing(sqlite3.connect(file, timeout=30)) as db:
+            db.execute("PRAGMA user_version").fetchone()
+    if not writing and not writable:
         wal = Path(f"{file}-wal")
         # A read-only disk cannot hold the -shm file that WAL needs; without a -wal nothing is missing.
         mode += "&immutable=1" if not wal.exists() or wal.stat().st_size == 0 else ""
