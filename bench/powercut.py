@@ -36,7 +36,7 @@ POLICIES = (
     ("none", "none"), ("none", "all"), ("all", "none"), ("all", "all"), ("prefix", "prefix"),
     ("some", "all"), ("torn", "all"), ("torn", "some"), ("some", "prefix"), ("torn", "prefix"),
 )  # fmt: skip
-FAILING = "inject=fdatasync:error=EIO:when=6+60"
+FAILING = "inject=fdatasync:error=EIO:when=6+7"
 
 
 async def child(folder: Path, form: str) -> None:
