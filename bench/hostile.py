@@ -140,7 +140,8 @@ def _peak_mb(pid: int) -> float:
 async def outcome(reader: Isolated, one: Watched, path: Path, name: str, limits: Limits) -> tuple[str, str]:
     """Return the code of one file and what was wrong about it, empty when nothing was."""
     reading = asyncio.create_task(reader(path, name, Document(id="d", source=name, version="1")))
-    await asyncio.wait({reading}, timeout=limits.wall_seconds * 1.1 + 20)
+    # A page may take wall_seconds, a document of many pages longer: on a busy machine it does.
+    await asyncio.wait({reading}, timeout=process.PATIENCE * limits.wall_seconds * 1.1)
     if not reading.done():
         reading.cancel()
         return "hang", f"{name}: the parent waited for ever"
