@@ -101,9 +101,7 @@ def parser() -> argparse.ArgumentParser:
     measures = evaluate.add_subparsers(dest="measure", required=True, metavar="MEASURE")
     for name in EVAL:
         text = (_eval("run", name).__doc__ or "").split("\n")[0]
-        _eval("arguments", name)(
-            measures.add_parser(name, help=text, description=text, parents=[common])
-        )
+        _eval("arguments", name)(measures.add_parser(name, help=text, description=text, parents=[common]))
     return top
 
 
