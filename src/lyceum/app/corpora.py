@@ -46,17 +46,20 @@ async def home_of(folder: Path, settings: Settings, tell: Tell = lambda done, to
             f"{folder} holds no corpus.jsonl.", hint="Name a folder with corpus.jsonl and queries.jsonl."
         )
     data = await asyncio.to_thread(file.read_bytes)
+    chosen = replace(settings, home=_home(folder, settings, data))
+    ready = chosen.home / "corpus.json"
+    if not ready.exists():
+        rows = _rows(file, data)
+        await _fill(chosen, rows, tell)
+        ready.write_text(json.dumps({"documents": len(rows), "form": FORM}), encoding="utf-8")
+    return chosen
+
+
+def _home(folder: Path, settings: Settings, data: bytes) -> Path:
     splitter = wire.make("splitter", settings.tables["splitter"], {})
     ways = json.dumps([settings.tables[name] for name in INGEST], sort_keys=True, default=str)
     key = digest(hashlib.sha256(data).digest(), ways, splitter.name, FORM)
-    home = settings.home / "corpora" / f"{folder.resolve().name}-{key[:12]}"
-    chosen = replace(settings, home=home)
-    if not (home / "corpus.json").exists():
-        rows = _rows(file, data)
-        await _fill(chosen, rows, tell)
-        told = {"corpus": str(file.resolve()), "documents": len(rows)}
-        (home / "corpus.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
-    return chosen
+    return settings.home / "corpora" / f"{folder.resolve().name}-{key[:12]}"
 
 
 def _rows(file: Path, data: bytes) -> dict[str, dict[str, Any]]:
