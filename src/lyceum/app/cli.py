@@ -16,7 +16,7 @@ from lyceum.core.errors import LyceumError
 
 EXIT_CODES = """exit codes:
   0  done, or answered        3  asked, and refused to answer
-  1  an error                 4  ingested, but some files failed
+  1  an error                 4  done, but some files or questions failed
   2  wrong arguments        130  interrupted
 """
 

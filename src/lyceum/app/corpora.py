@@ -103,7 +103,8 @@ def read(name: str, row: dict[str, Any]) -> tuple[Document, list[Element]]:
     """Return a corpus row as a document with its elements; its source is the row's name."""
     told = row.get("metadata") or {}
     document = Document(
-        id=document_id(name), source=name, version=FORM, title=row.get("title") or "",
+        id=document_id(name), source=name, title=row.get("title") or "",
+        version=digest(json.dumps(row, sort_keys=True), FORM),
         media=str(told.get("kind") or "text"), language=language(row["text"]),
     )  # fmt: skip
     headings = (told["section"],) if told.get("section") else ()
