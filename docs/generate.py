@@ -55,10 +55,16 @@ def command_line() -> str:
     """Return the help of every command."""
     top = parser()
     lines = ["# Command line", "", "```", top.format_help().rstrip(), "```", ""]
-    for action in top._subparsers._group_actions if top._subparsers else ():
-        for name, command in (action.choices or {}).items():  # type: ignore[union-attr]
-            lines += [f"## lyceum {name}", "", "```", command.format_help().rstrip(), "```", ""]
+    for command in _commands(top):
+        lines += [f"## {command.prog}", "", "```", command.format_help().rstrip(), "```", ""]
     return "\n".join(lines)
+
+
+def _commands(above: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    for action in above._subparsers._group_actions if above._subparsers else ():
+        for command in (action.choices or {}).values():  # type: ignore[union-attr]
+            yield command
+            yield from _commands(command)
 
 
 def error_table() -> str:

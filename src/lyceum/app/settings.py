@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,7 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
     tables: dict[str, dict[str, Any]] = {name: dict(table) for name, table in DEFAULTS.items()}
     origin = {f"{name}.{key}": "default" for name, table in tables.items() for key in table}
     file = folder / "lyceum.toml"
-    for name, table in _read(file).items():
-        if not isinstance(table, dict):
-            raise ConfigError(f"{file}: {name!r} stands outside a table.", hint="Put it under a [table].")
-        if "kind" in table and table["kind"] != tables.get(name, {}).get("kind"):
-            tables[name] = {}
-        tables.setdefault(name, {}).update(table)
-        origin.update({f"{name}.{key}": str(file) for key in table})
+    _lay_over(tables, origin, read(file), str(file))
     for variable, value in environment.items():
         if variable.startswith("LYCEUM_") and variable not in PLAIN and "__" in variable:
             name, _, key = variable.removeprefix("LYCEUM_").lower().partition("__")
@@ -60,7 +54,28 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
     )  # fmt: skip
 
 
-def _read(file: Path) -> dict[str, Any]:
+def overlaid(settings: Settings, tables: Mapping[str, Any], said: str) -> Settings:
+    """Return the settings with other values laid over them; `said` names where they came from."""
+    under, origin = {name: dict(table) for name, table in settings.tables.items()}, dict(settings.origin)
+    _lay_over(under, origin, tables, said)
+    return replace(settings, tables=under, origin=origin)
+
+
+def _lay_over(
+    tables: dict[str, dict[str, Any]], origin: dict[str, str], over: Mapping[str, Any], said: str
+) -> None:
+    """Another kind starts from nothing, the same kind keeps what is not named."""
+    for name, table in over.items():
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{said}: {name!r} stands outside a table.", hint="Put it under a [table].")
+        if "kind" in table and table["kind"] != tables.get(name, {}).get("kind"):
+            tables[name] = {}
+        tables.setdefault(name, {}).update(table)
+        origin.update({f"{name}.{key}": said for key in table})
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file, none of one that is not there."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

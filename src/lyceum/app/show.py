@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +18,9 @@ from rich.text import Text
 from lyceum.core.types import Answer, Document, Hit, Place, Span
 from lyceum.ingest.pipeline import Outcome
 from lyceum.ingest.report import REASONS
+
+if TYPE_CHECKING:
+    from lyceum.evals.run import Progress as Asked
 
 SHORT = 160
 
@@ -46,13 +50,14 @@ def notes(found: Iterable[str]) -> None:
         screen(error=True).print(f"[yellow]{note}[/yellow]")
 
 
-def _table(out: Console, columns: str, rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    table = Table(box=None, pad_edge=False, show_edge=False, title=title, title_justify="left")
+def table(out: Console, columns: str, rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print rows under the names of their columns."""
+    made = Table(box=None, pad_edge=False, show_edge=False, title=title, title_justify="left")
     for name in columns.split(","):
-        table.add_column(name, overflow="fold", justify="right" if name == "ms" else "left")
+        made.add_column(name, overflow="fold", justify="right" if name == "ms" else "left")
     for row in rows:
-        table.add_row(*row)
-    out.print(table)
+        made.add_row(*row)
+    out.print(made)
 
 
 def change(out: Console, outcome: Outcome) -> None:
@@ -98,7 +103,7 @@ def hits(out: Console, found: Sequence[Hit]) -> None:
         name = hit.document.source.rsplit("/", 1)[-1]
         text = " ".join(hit.chunk.text.split())[:SHORT]
         rows.append((str(rank), f"{hit.score:.3f}", by, escape(f"{name} {place}"), escape(text)))
-    _table(out, "#,score,found by,document,text", rows)
+    table(out, "#,score,found by,document,text", rows)
 
 
 def trace(out: Console, spans: Sequence[Span]) -> None:
@@ -112,7 +117,7 @@ def trace(out: Console, spans: Sequence[Span]) -> None:
                 yield indent + span.name, f"{span.seconds * 1000:.1f}", facts + problem
                 yield from rows(span.id, indent + "  ")
 
-    _table(out, "step,ms,facts", rows("", ""), "stages")
+    table(out, "step,ms,facts", rows("", ""), "stages")
 
 
 def documents(out: Console, found: Sequence[Document]) -> None:
@@ -121,7 +126,7 @@ def documents(out: Console, found: Sequence[Document]) -> None:
     for one in found:
         readers = ",".join(sorted(one.readers)) or "nobody"
         rows.append((one.id, one.media, one.language, readers, escape(one.title), escape(one.source)))
-    _table(out, "id,type,language,readers,title,source", rows)
+    table(out, "id,type,language,readers,title,source", rows)
 
 
 def report(out: Console, found: Mapping[str, Any]) -> None:
@@ -136,7 +141,7 @@ def report(out: Console, found: Mapping[str, Any]) -> None:
         name = " ".join(str(row[key]) for key in ("part", "sheet", "page") if key in row)
         rows.append((escape(name), f"{row['score']:.2f}", str(row.get("characters", 0)), how, why))
     if rows:
-        _table(out, "page,score,characters,how,why", rows)
+        table(out, "page,score,characters,how,why", rows)
     more = found["more_listed"]
     for warning in [*found["warnings"], *([f"{more} more pages are not listed."] if more else [])]:
         out.print(f"[yellow]{escape(warning)}[/yellow]")
@@ -179,3 +184,38 @@ class Watch:
         elif not self.quiet:
             for warning in outcome.warnings:
                 self.out.print(f"[yellow]warning[/yellow] {escape(outcome.source)}: {escape(warning)}")
+
+
+class Bar:
+    """Progress of an evaluation on standard error; without a terminal a line every half minute."""
+
+    def __init__(self, what: str, *, quiet: bool = False) -> None:
+        self.what, self.quiet = what, quiet
+        self.out = screen(error=True)
+        self.shown = time.monotonic()
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.fields[said]}"), console=self.out, transient=True,
+            disable=quiet or not self.out.is_terminal,
+        )  # fmt: skip
+        self.task = self.bar.add_task(what, total=None, said="")
+
+    def __enter__(self) -> Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, done: int, total: int, said: str) -> None:
+        """Take how much of what is done."""
+        self.bar.update(self.task, completed=done, total=total, said=said)
+        if self.bar.disable and not self.quiet and time.monotonic() - self.shown > 30:
+            self.shown = time.monotonic()
+            self.out.print(f"{self.what} {done}/{total} {said}", markup=False)
+
+    def run(self, found: Asked) -> None:
+        """Take how far a run is."""
+        failed = f", {found.failed} failed" if found.failed else ""
+        cost = f", cost {found.cost:.4f}" if found.cost else ""
+        self(found.done, found.total, f"{found.rate:.1f}/s, {found.left:.0f} s left{failed}{cost}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lyceum.core.errors import ConfigError
 from lyceum.core.protocols import Ledger, View
 from lyceum.core.trace import span
 from lyceum.core.types import Found, Hit, Query
@@ -33,3 +34,10 @@ class Single:
             if len(hits) == query.top_k or len(ranked) < depth:
                 return hits
             depth *= 4
+
+
+def dense(ledger: Ledger, dense: View | None) -> Single:
+    """Searches by meaning alone."""
+    if dense is None:
+        raise ConfigError("There is no encoder to search with.", hint="Run: lyceum models add minilm")
+    return Single(ledger, dense, "vectors")
