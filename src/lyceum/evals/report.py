@@ -132,9 +132,11 @@ def rivals(others: Sequence[Run], metric: str, tag: str = "") -> list[Aggregate]
 
 def parted(run: Run, other: Run) -> list[tuple[Outcome, Outcome]]:
     """Return the questions that only one of two runs got right, with both outcomes: those first that `run` lost."""
-    theirs = {one.example.id: one for one in other.outcomes}
+    theirs = {one.example.id: one for one in other.outcomes if state(one) != "unjudged"}
     pairs = [(one, theirs[one.example.id]) for one in run.outcomes if one.example.id in theirs]
-    changed = [pair for pair in pairs if (state(pair[0]) == "right") != (state(pair[1]) == "right")]
+    changed = [
+        (a, b) for a, b in pairs if (state(a) == "right") != (state(b) == "right") and state(a) != "unjudged"
+    ]
     return sorted(changed, key=lambda pair: state(pair[0]) == "right")
 
 
@@ -165,5 +167,5 @@ def cut(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """Return a mean with three decimals, or three digits where it is no share."""
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
+    """Return a mean with three decimals, or one where it is no share."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
