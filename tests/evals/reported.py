@@ -71,9 +71,11 @@ def outcome(number: int, became: str, words: Words, confidence: float = 0.5, **m
         hits=(hit(1, "other.pdf", words), hit(2, source, words)),
     )  # fmt: skip
     scores = {
-        "correct": Score(reason=words("no gold answer")) if became == "unjudged" else Score(value=float(became == "right")),
+        "correct": Score(value=float(became == "right")),
         "faithful": Score(reason=words("the judge returned junk"), failed=True),
-    }  # fmt: skip
+    }
+    if became == "unjudged":
+        scores["correct"] = Score(reason=words("no gold answer"))
     return Outcome(example=example, answer=answer, scores=scores, seconds=seconds)
 
 
