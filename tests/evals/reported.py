@@ -118,3 +118,15 @@ def autopsy(words: Words = harmless) -> dict[str, Any]:
         {"example": "q4", "with": [], **cause},
     ]
     return {"waterfall": waterfall, "causes": causes}
+
+
+def comparison(words: Words = harmless) -> dict[str, Any]:
+    """Return what a comparison finds."""
+    found = {
+        words("correct"): ("not proven", 0.1, -0.02, 0.22, 0.081), "faithful": ("worse", -0.2, -0.3, -0.1, 0.002),
+        "recall@10": ("better", 0.3, 0.2, 0.4, 0.001), "words": ("no difference", 0.0, -0.01, 0.01, None),
+    }  # fmt: skip
+    names = ("verdict", "difference", "low", "high", "p")
+    rows = [{"metric": name, **dict(zip(names, row, strict=True))} for name, row in found.items()]
+    rows.append({**rows[0], "verdict": words("something new")})
+    return {"metrics": rows, "sentences": [words("Not proven for correct.")]}

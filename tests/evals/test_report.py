@@ -17,13 +17,11 @@ from lyceum.app import eval_report
 from lyceum.app.settings import load
 from lyceum.core.errors import InvalidInput, NotFound
 from lyceum.evals import charts, report
-from lyceum.evals.records import Aggregate
 from tests import toys
 from tests.evals import reported
 from tests.evals.reported import HOSTILE, Harm, harmless, outcome
 
 TEMPLATE = files("lyceum.evals").joinpath("report.html.j2").read_text(encoding="utf-8")
-COMPARED = {"sentences": ["Better: 0.1 more of correct."]}
 OTHER = {"en": "zh", "zh": "en"}
 _both = re.compile(r'\bt\("((?:[^"\\]|\\.)*)",\s*"((?:[^"\\]|\\.)*)"')
 _digits = re.compile(r"[\d.]*\d")
@@ -35,10 +33,8 @@ def page(folder: Path, words: Any = harmless, alone: bool = False) -> Any:
     """Return the parsed page of a run, with or without all that may be beside it."""
     made = reported.run(folder / "mine", words)
     others = [] if alone else [reported.run(folder / "theirs", words, shift=2)]
-    sentences = {"sentences": [words(one) for one in COMPARED["sentences"]]}
-    file = report.write(
-        made, others, None if alone else reported.autopsy(words), None if alone else sentences
-    )
+    beside = (None, None) if alone else (reported.autopsy(words), reported.comparison(words))
+    file = report.write(made, others, *beside)
     return html.document_fromstring(file.read_bytes(), html.HTMLParser(encoding="utf-8"))
 
 
@@ -85,7 +81,7 @@ def test_the_pages_of_this_test_show_every_string(tmp_path: Path, monkeypatch: p
     strings = _both.findall(TEMPLATE)
     assert len(strings) == len(re.findall(r"\bt\(", TEMPLATE)) > 40, "each t() has two literal strings"
     for number, language in enumerate(("en", "zh")):
-        told = "\n".join(plain(one) for root in roots for one in root.xpath(f"//*[@lang='{language}']"))
+        told = "\n".join(plain(one) for root in roots for one in root.xpath(f"//span[@lang='{language}']"))
         for pair in strings:
             pattern = re.sub(r"\\\{\d?\\\}", ".+?", re.escape(" ".join(pair[number].split())))
             assert re.search(pattern, told), pair[number]
@@ -134,7 +130,7 @@ def test_numbers_are_those_of_the_summary(tmp_path: Path) -> None:
     assert "0.444 [0.111, 0.888] n = 3" in plain(slice_)
     tiles = [plain(one) for one in root.xpath("//div[@class='tiles']/div/b[1]")]
     assert tiles == ["0.614", "4", "2", "1", "1", "1", "40 ms", "90 ms", "1,234", "5.68"]
-    assert plain(root.xpath("//main/p[1]/span[@lang='en']")[0]).startswith(
+    assert plain(root.xpath("//main/p[1]/span[@lang='en']")[1]).startswith(
         "9 questions were asked; 1 failed."
     )
     head = plain(root.xpath("//header")[0])
@@ -170,7 +166,15 @@ def test_what_parted_two_runs(tmp_path: Path) -> None:
         o.example.question for o, _ in pairs
     ]
     assert all(len(one.xpath("./div[@class='two']/div")) == 2 for one in blocks)
-    assert COMPARED["sentences"][0] in plain(root)
+    compared = [plain(one) for one in root.xpath("//div[@class='rows'][2]/div[@class='row']")]
+    assert compared == [
+        "correct +0.100 [-0.020, +0.220] not proven未能证明, p = 0.081",
+        "faithful -0.200 [-0.300, -0.100] worse更差, p = 0.002",
+        "recall@10 +0.300 [+0.200, +0.400] better更好, p = 0.001",
+        "words +0.000 [-0.010, +0.010] no difference无差异",
+        "correct +0.100 [-0.020, +0.220] something new, p = 0.081",
+    ]
+    assert "Not proven for correct." in plain(root)
 
 
 def test_causes_are_counted_and_losses_add_up(tmp_path: Path) -> None:
@@ -182,7 +186,7 @@ def test_causes_are_counted_and_losses_add_up(tmp_path: Path) -> None:
     levels = [tuple(map(round, report.level(losses, n))) for n in range(3)]
     assert levels == [(0, 33), (33, 67), (100, 0)]
     assert [plain(one) for one in root.xpath("//div[@class='losses']/span[@class='value']")] == [
-        "−12.5%", "−25.0%", "−0.0%",
+        "−12.5%", "−25.0%", "0.0%",
     ]  # fmt: skip
 
 
@@ -215,11 +219,12 @@ def test_risk_and_coverage_by_hand() -> None:
 
 
 def test_drawings_have_what_they_are_given() -> None:
-    found = Aggregate(mean=0.5, low=0.25, high=0.75, n=9)
-    drawn = charts.whisker(found, [found])
+    drawn = charts.whisker((0.25, 0.5, 0.75), [(0.25, 0.5, 0.75)])
     assert re.findall(r'cx="([\d.]+)"', drawn) == ["160.0", "160.0"]
     assert drawn.count('x1="85.0"') == 3, "a line of the grid and the ends of two bars"
-    assert "<svg" not in charts.whisker(Aggregate(mean=2, low=1, high=3, n=9))
+    assert 'cx="235.0"' in charts.whisker((0, 0.1, 0.2), left=-0.2, right=0.2)
+    assert "<svg" not in charts.whisker((1, 2, 3)), "no share: it has no place on the scale"
+    assert re.findall(">([^<]+)</text>", charts.scale(-0.2, 0.2)) == ["-0.2", "-0.1", "0", "0.1", "0.2"]
     bars = charts.histogram([0.01] * 5 + [1.0] * 3 + [0.0])
     assert bars.count("<rect") == 3
     assert ">5</text>" in bars

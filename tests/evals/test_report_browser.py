@@ -43,8 +43,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(folder: Path, words: Any) -> Path:
     others = [reported.run(folder / "theirs", words, shift=2)]
-    found = {"sentences": [words("Better by 0.1.")]}
-    return report.write(reported.run(folder / "mine", words), others, reported.autopsy(words), found)
+    return report.write(
+        reported.run(folder / "mine", words), others, reported.autopsy(words), reported.comparison(words)
+    )
 
 
 class Watched:

@@ -7,9 +7,8 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup
 
-from lyceum.evals.records import Aggregate
-
 QUARTERS = (0, 0.25, 0.5, 0.75, 1)
+Interval = tuple[float, float, float]
 Points = Sequence[tuple[float, float]]
 WIDE, HIGH, LEFT, BASE = 380, 190, 34, 168  # of a chart with axes; the plot's left edge and its bottom line
 
@@ -28,23 +27,26 @@ def _number(left: float, top: float, text: str, anchor: str = "middle") -> Marku
     return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(left, top, anchor, text)
 
 
-def whisker(found: Aggregate, others: Sequence[Aggregate] = ()) -> Markup:
-    """Draw means as dots and intervals as bars from 0 to 1, the run itself first; nothing for what is no share."""
-    if found.low < 0 or found.high > 1:
+def whisker(
+    found: Interval, others: Sequence[Interval] = (), left: float = 0.0, right: float = 1.0
+) -> Markup:
+    """Draw (low, mean, high) as bars with dots, the run's own first; nothing for what leaves the scale."""
+    if found[0] < left or found[2] > right:
         return Markup("<span></span>")
     high = 17 + 8 * len(others)
     parts = [_line(_share(part), 0, _share(part), high, "grid") for part in QUARTERS]
     for row, one in enumerate((found, *others)):
+        low, mean, top = (_share((end - left) / (right - left)) for end in one)
         y, name = 8.5 + 8 * row, "b" if row else "a"
-        parts.append(_line(_share(one.low), y, _share(one.high), y, f"bar {name}"))
-        dot = '<circle cx="{:.1f}" cy="{}" r="3.2" class="{}"/>'
-        parts.append(Markup(dot).format(_share(one.mean), y, name))
+        parts.append(_line(low, y, top, y, f"bar {name}"))
+        parts.append(Markup('<circle cx="{:.1f}" cy="{}" r="3.2" class="{}"/>').format(mean, y, name))
     return _svg(320, high, "whisker", parts)
 
 
-def scale() -> Markup:
+def scale(left: float = 0.0, right: float = 1.0) -> Markup:
     """Draw the numbers above the whiskers."""
-    return _svg(320, 14, "whisker", [_number(_share(part), 10, f"{part:g}") for part in QUARTERS])
+    ticks = [(part, left + (right - left) * part) for part in QUARTERS]
+    return _svg(320, 14, "whisker", [_number(_share(part), 10, f"{tick:.2g}") for part, tick in ticks])
 
 
 def _share(value: float) -> float:

@@ -6,11 +6,11 @@ What runs hold may be hostile: the template escapes everything, and the page for
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
@@ -20,22 +20,10 @@ from lyceum.evals import charts
 from lyceum.evals.metrics import found_in
 from lyceum.evals.records import Aggregate, Outcome, Run
 
-T = TypeVar("T")
-K = TypeVar("K", bound=Hashable)
 HEADLINE = "correct"
-STATES = (
-    "failed",
-    "wrong",
-    "refused",
-    "unjudged",
-    "right",
-)  # the worst first: where a page ends, these are in it
-SHOWN, PARTED, HITS, TEXT = (
-    1000,
-    200,
-    5,
-    700,
-)  # questions, questions that parted, hits of each, characters of a text
+STATES = ("failed", "wrong", "refused", "unjudged", "right")  # the worst first: these are shown in any case
+SHOWN, PARTED = 4000, 200  # questions, and questions that two runs parted on: 3,500 open in a second
+HITS, TEXT = 5, 700  # of a question; characters of a text
 _pair = Markup('<span lang="en">{}</span><span lang="zh">{}</span>')
 
 
@@ -43,15 +31,20 @@ def write(
     run: Run, others: Sequence[Run] = (), autopsy: Mapping[str, Any] | None = None,
     comparison: Mapping[str, Any] | None = None,
 ) -> Path:  # fmt: skip
-    """Write report.html into the run's folder and return its path; `others` are what it is compared with."""
+    """Write report.html into the run's folder and return its path.
+
+    `others` are drawn beside it. `autopsy` holds "waterfall" ([stage, share, n]) and "causes" (example, stage, with,
+    facts, fix); `comparison` holds "metrics" (metric, difference, low, high, p, verdict) and "sentences".
+    """
     worst = sorted(run.outcomes, key=lambda one: STATES.index(state(one)))[:SHOWN]
-    causes = (autopsy or {}).get("causes", ())
-    kept = {one.example.id for one in worst}
+    kept, found, told = {one.example.id for one in worst}, autopsy or {}, comparison or {}
+    causes, rows = found.get("causes", ()), told.get("metrics", ())
     made = _template().render(
-        run=run, summary=run.summary, others=others, autopsy=autopsy or {}, comparison=comparison or {},
-        counts=Counter(map(state, run.outcomes)), shown=[o for o in run.outcomes if o.example.id in kept],
-        causes=grouped(causes, lambda one: (" + ".join([one["stage"], *one["with"]]), one["fix"])),
-        told=grouped(causes, lambda one: one["example"]),
+        run=run, summary=run.summary, others=others, counts=Counter(map(state, run.outcomes)),
+        shown=[one for one in run.outcomes if one.example.id in kept], losses=found.get("waterfall", ()),
+        causes=_grouped(causes, lambda one: (" + ".join([one["stage"], *one["with"]]), one["fix"])),
+        cause=_grouped(causes, lambda one: one["example"]), sentences=told.get("sentences", ()), rows=rows,
+        reach=_reach(abs(row[end]) for row in rows for end in ("low", "high")),
         curves=[risks(one.outcomes) for one in (run, *others)], parted=[parted(run, one) for one in others],
     )  # fmt: skip
     file = run.folder / "report.html"
@@ -68,7 +61,7 @@ def _template() -> Template:
         t=translated, c=charts, state=state, rank=rank, rivals=rivals, is_gold=is_gold, where=where, cut=cut,
         number=number, area=area, level=level, STATES=STATES, HEADLINE=HEADLINE, HITS=HITS, PARTED=PARTED,
     )  # fmt: skip
-    room.filters["state"] = state
+    room.filters.update(state=state, ends=lambda found: (found.low, found.mean, found.high))
     return room.from_string(files("lyceum.evals").joinpath("report.html.j2").read_text(encoding="utf-8"))
 
 
@@ -140,12 +133,18 @@ def parted(run: Run, other: Run) -> list[tuple[Outcome, Outcome]]:
     return sorted(changed, key=lambda pair: state(pair[0]) == "right")
 
 
-def grouped(rows: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+def _grouped(rows: Iterable[Any], key: Callable[[Any], Any]) -> dict[Any, list[Any]]:
     """Return rows by their key, the most frequent key first."""
-    found: dict[K, list[T]] = defaultdict(list)
+    found: dict[Any, list[Any]] = defaultdict(list)
     for row in rows:
         found[key(row)].append(row)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
+def _reach(ends: Iterable[float]) -> float:
+    """Return the end of a scale that holds all ends of intervals."""
+    longest = max(ends, default=0.0)
+    return next((step for step in (0.05, 0.1, 0.2, 0.5, 1) if step >= longest), longest)
 
 
 def level(losses: Sequence[Sequence[Any]], index: int) -> tuple[float, float]:
