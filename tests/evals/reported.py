@@ -124,9 +124,13 @@ def comparison(words: Words = harmless) -> dict[str, Any]:
     """Return what a comparison finds."""
     found = {
         words("correct"): ("not proven", 0.1, -0.02, 0.22, 0.081), "faithful": ("worse", -0.2, -0.3, -0.1, 0.002),
-        "recall@10": ("better", 0.3, 0.2, 0.4, 0.001), "words": ("no difference", 0.0, -0.01, 0.01, None),
+        "recall@10": ("better", 0.3, 0.2, 0.4, 0.001), "words": ("no difference", 0.0, -0.01, 0.01, 0.9),
     }  # fmt: skip
-    names = ("verdict", "difference", "low", "high", "p")
+    names = ("verdict", "difference", "low", "high", "adjusted")
     rows = [{"metric": name, **dict(zip(names, row, strict=True))} for name, row in found.items()]
     rows.append({**rows[0], "verdict": words("something new")})
-    return {"metrics": rows, "sentences": [words("Not proven for correct.")]}
+    stages = (
+        ("q6", "search"), ("q6", "ranking"), ("q7", "reading"), ("q0", "refusal"), ("q0", words("elsewhere")),
+    )  # fmt: skip
+    duels = [{"id": name, "stage": one, "parting": words("first at 3")} for name, one in stages]
+    return {"metrics": rows, "sentences": [words("Not proven for correct.")], "duels": duels}

@@ -135,7 +135,7 @@ def test_numbers_are_those_of_the_summary(tmp_path: Path) -> None:
     tiles = [plain(one) for one in root.xpath("//div[@class='tiles']/div/b[1]")]
     assert tiles == ["0.614", "4", "2", "1", "1", "1", "40 ms", "90 ms", "1,234", "5.68"]
     assert plain(root.xpath("//main/p[1]/span[@lang='en']")[1]).startswith(
-        "9 questions were asked; 1 failed."
+        "9 questions were asked; 1 failed,"
     )
     head = plain(root.xpath("//header")[0])
     for text in ("squad", "mine", "minilm", "abc1234", "2026-11-25", "d1"):
@@ -175,10 +175,11 @@ def test_what_parted_two_runs(tmp_path: Path) -> None:
         "correct +0.100 [-0.020, +0.220] not proven未能证明, p = 0.081",
         "faithful -0.200 [-0.300, -0.100] worse更差, p = 0.002",
         "recall@10 +0.300 [+0.200, +0.400] better更好, p = 0.001",
-        "words +0.000 [-0.010, +0.010] no difference无差异",
+        "words +0.000 [-0.010, +0.010] no difference无差异, p = 0.9",
         "correct +0.100 [-0.020, +0.220] something new, p = 0.081",
     ]
     assert "Not proven for correct." in plain(root)
+    assert "They part at分歧阶段: search检索, first at 3" in plain(blocks[0])
 
 
 def test_causes_are_counted_and_losses_add_up(tmp_path: Path) -> None:
@@ -216,8 +217,8 @@ def test_risk_and_coverage_by_hand() -> None:
     outcomes = [outcome(n, one, harmless, confidence) for n, (confidence, one) in enumerate(asked)]
     outcomes += [outcome(8, "failed", harmless), outcome(9, "unjudged", harmless)]
     points = report.risks(outcomes[::-1])
-    assert points == [(0.2, 0.0), (0.6, pytest.approx(1 / 3)), (0.8, 0.5)]
-    assert report.area(points) == pytest.approx((0.2 * 0 + 0.4 / 3 + 0.2 * 0.5) / 0.8)
+    assert points == [(1 / 6, 0.0), (3 / 6, pytest.approx(1 / 3)), (4 / 6, 0.5)], "a failure is no answer"
+    assert report.area(points) == pytest.approx((1 * 0 + 2 / 3 + 1 * 0.5) / 4)
     assert report.risks([]) == []
     assert report.area([]) == 0
 
@@ -275,9 +276,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     told = file.read_text(encoding="utf-8")
     assert "It stood at rank 12." in told
     assert "a1c3" in told
-    with pytest.raises(NotFound, match="2 runs begin with a1"):
+    with pytest.raises(NotFound, match="2 runs begin with 'a1'"):
         called(tmp_path, "a1")
-    with pytest.raises(NotFound, match="No runs begin with zz"):
+    with pytest.raises(NotFound, match="No runs begin with 'zz'"):
         called(tmp_path, "zz")
     summary = json.loads((runs[1].folder / "summary.json").read_text())
     (runs[1].folder / "summary.json").write_text(json.dumps({**summary, "data": "d2"}))

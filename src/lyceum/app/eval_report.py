@@ -35,12 +35,12 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def folder(home: Path, name: str) -> Path:
     """Return the folder of the one run that a name means."""
-    if Path(name).is_dir():
+    if (Path(name) / "summary.json").is_file():
         return Path(name)
-    found = sorted(home.glob(f"runs/{name}*/"))
+    found = sorted(one for one in home.glob("runs/*/") if one.name.startswith(name))
     if len(found) != 1:
         raise NotFound(
-            f"{len(found) or 'No'} runs begin with {name}.",
+            f"{len(found) or 'No'} runs begin with {name!r}.",
             hint="`lyceum eval leaderboard` lists runs.", code="no_run",
         )  # fmt: skip
     return found[0]

@@ -34,7 +34,8 @@ def write(
     """Write report.html into the run's folder and return its path.
 
     `others` are drawn beside it. `autopsy` holds "waterfall" ([stage, share, n]) and "causes" (example, stage, with,
-    facts, fix); `comparison` holds "metrics" (metric, difference, low, high, p, verdict) and "sentences".
+    facts, fix); `comparison` holds "metrics" (metric, difference, low, high, adjusted, verdict), "sentences" and
+    "duels" (id, stage, parting).
     """
     worst = sorted(run.outcomes, key=lambda one: STATES.index(state(one)))[:SHOWN]
     kept, found, told = {one.example.id for one in worst}, autopsy or {}, comparison or {}
@@ -43,7 +44,8 @@ def write(
         run=run, summary=run.summary, others=others, counts=Counter(map(state, run.outcomes)),
         shown=[one for one in run.outcomes if one.example.id in kept], losses=found.get("waterfall", ()),
         causes=_grouped(causes, lambda one: (" + ".join([one["stage"], *one["with"]]), one["fix"])),
-        cause=_grouped(causes, lambda one: one["example"]), sentences=told.get("sentences", ()), rows=rows,
+        cause=_grouped(causes, lambda one: one["example"]),
+        duels=_grouped(told.get("duels", ()), lambda one: one["id"]), sentences=told.get("sentences", ()), rows=rows,
         reach=_reach(abs(row[end]) for row in rows for end in ("low", "high")),
         curves=[risks(one.outcomes) for one in (run, *others)], parted=[parted(run, one) for one in others],
     )  # fmt: skip
@@ -87,7 +89,7 @@ def risks(outcomes: Sequence[Outcome]) -> list[tuple[float, float]]:
 
     El-Yaniv and Wiener (2010). Answers of equal confidence are let through together.
     """
-    judged = [one for one in outcomes if state(one) not in ("failed", "unjudged")]
+    judged = [one for one in outcomes if state(one) != "unjudged"]
     answers = [
         (one.answer.confidence, state(one)) for one in judged if one.answer and not one.answer.abstained
     ]
