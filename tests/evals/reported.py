@@ -97,8 +97,11 @@ def run(folder: Path, words: Words = harmless, shift: int = 0, states: tuple[str
         id=f"{folder.name}", dataset=words("squad"), data="d1", pipeline=words(folder.name), configuration="c1",
         code=words("abc1234"), models={words("encoder"): words("minilm")}, date="2026-11-25", n=len(outcomes),
         failed=moved.count("failed"), metrics=metrics, tokens=1234, cost=5.678,
-        slices={words("lookup"): {"correct": Aggregate(mean=0.444, low=0.111, high=0.888, n=3)}},
-        seconds={"p50": 0.04, "p95": 0.09},
+        slices={
+            words(name): {"correct": Aggregate(mean=0.444, low=0.111, high=0.888, n=3)}
+            for name in ("language:en", "tag:lookup", "type:pdf", "half")
+        },
+        seconds={"p50": 0.04, "p95": 0.09, "total": 1234.5},
     )  # fmt: skip
     return Run(folder=folder, summary=summary, outcomes=outcomes)
 
