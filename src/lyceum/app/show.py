@@ -46,13 +46,13 @@ def notes(found: Iterable[str]) -> None:
         screen(error=True).print(f"[yellow]{note}[/yellow]")
 
 
-def _table(out: Console, columns: str, rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    table = Table(box=None, pad_edge=False, show_edge=False, title=title, title_justify="left")
+def table(out: Console, columns: str, rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    drawn = Table(box=None, pad_edge=False, show_edge=False, title=title, title_justify="left")
     for name in columns.split(","):
-        table.add_column(name, overflow="fold", justify="right" if name == "ms" else "left")
+        drawn.add_column(name, overflow="fold", justify="right" if name == "ms" else "left")
     for row in rows:
-        table.add_row(*row)
-    out.print(table)
+        drawn.add_row(*row)
+    out.print(drawn)
 
 
 def change(out: Console, outcome: Outcome) -> None:
@@ -98,7 +98,7 @@ def hits(out: Console, found: Sequence[Hit]) -> None:
         name = hit.document.source.rsplit("/", 1)[-1]
         text = " ".join(hit.chunk.text.split())[:SHORT]
         rows.append((str(rank), f"{hit.score:.3f}", by, escape(f"{name} {place}"), escape(text)))
-    _table(out, "#,score,found by,document,text", rows)
+    table(out, "#,score,found by,document,text", rows)
 
 
 def trace(out: Console, spans: Sequence[Span]) -> None:
@@ -112,7 +112,7 @@ def trace(out: Console, spans: Sequence[Span]) -> None:
                 yield indent + span.name, f"{span.seconds * 1000:.1f}", facts + problem
                 yield from rows(span.id, indent + "  ")
 
-    _table(out, "step,ms,facts", rows("", ""), "stages")
+    table(out, "step,ms,facts", rows("", ""), "stages")
 
 
 def documents(out: Console, found: Sequence[Document]) -> None:
@@ -121,7 +121,7 @@ def documents(out: Console, found: Sequence[Document]) -> None:
     for one in found:
         readers = ",".join(sorted(one.readers)) or "nobody"
         rows.append((one.id, one.media, one.language, readers, escape(one.title), escape(one.source)))
-    _table(out, "id,type,language,readers,title,source", rows)
+    table(out, "id,type,language,readers,title,source", rows)
 
 
 def report(out: Console, found: Mapping[str, Any]) -> None:
@@ -136,7 +136,7 @@ def report(out: Console, found: Mapping[str, Any]) -> None:
         name = " ".join(str(row[key]) for key in ("part", "sheet", "page") if key in row)
         rows.append((escape(name), f"{row['score']:.2f}", str(row.get("characters", 0)), how, why))
     if rows:
-        _table(out, "page,score,characters,how,why", rows)
+        table(out, "page,score,characters,how,why", rows)
     more = found["more_listed"]
     for warning in [*found["warnings"], *([f"{more} more pages are not listed."] if more else [])]:
         out.print(f"[yellow]{escape(warning)}[/yellow]")
