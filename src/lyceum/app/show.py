@@ -47,6 +47,7 @@ def notes(found: Iterable[str]) -> None:
 
 
 def table(out: Console, columns: str, rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print rows under column names that commas part."""
     drawn = Table(box=None, pad_edge=False, show_edge=False, title=title, title_justify="left")
     for name in columns.split(","):
         drawn.add_column(name, overflow="fold", justify="right" if name == "ms" else "left")
