@@ -24,11 +24,16 @@ EXIT_CODES = """exit codes:
 # and `run`. These modules are imported for the parser: what is heavy they import when they run.
 EVAL = {
     "run": "lyceum.app.eval_run",
+    "compare": "lyceum.app.eval_compare",
+    "power": "lyceum.app.eval_compare",
+    "gate": "lyceum.app.eval_compare",
+    "leaderboard": "lyceum.app.eval_compare",
+    "report": "lyceum.app.eval_report",
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def parser(evaluations: bool = True) -> argparse.ArgumentParser:
+    """Return the parser of all commands; without `evaluations` their modules are not loaded."""
     top = argparse.ArgumentParser(
         prog="lyceum",
         description="Documents in, cited answers out.",
@@ -99,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     text = "measure answers: runs over sets of questions, and what they say"
     evaluate = commands.add_parser("eval", help=text, description=text)
     measures = evaluate.add_subparsers(dest="measure", required=True, metavar="MEASURE")
-    for name in EVAL:
+    for name in EVAL if evaluations else ():
         text = (_eval("run", name).__doc__ or "").split("\n")[0]
         _eval("arguments", name)(measures.add_parser(name, help=text, description=text, parents=[common]))
     return top
@@ -113,7 +118,8 @@ def _eval(what: str, name: str) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = parser("eval" in given).parse_args(given)
     for name, value in vars(arguments).items():
         if isinstance(value, str) and name not in ("home", "file"):  # paths stay bytes
             setattr(arguments, name, value.encode("utf-8", "replace").decode())  # no text names nothing
