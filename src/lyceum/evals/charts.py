@@ -10,7 +10,7 @@ from markupsafe import Markup
 QUARTERS = (0, 0.25, 0.5, 0.75, 1)
 Interval = tuple[float, float, float]
 Points = Sequence[tuple[float, float]]
-WIDE, HIGH, LEFT, BASE = 380, 190, 34, 168  # of a chart with axes; the plot's left edge and its bottom line
+WIDE, HIGH, LEFT, BASE = 380, 190, 40, 168  # of a chart with axes; the plot's left edge and its bottom line
 
 
 def _svg(wide: float, high: float, name: str, parts: Iterable[Markup]) -> Markup:
@@ -56,7 +56,7 @@ def _share(value: float) -> float:
 def curves(lines: Sequence[Points]) -> Markup:
     """Draw lines through points whose first coordinate runs from 0 to 1, the first line strongest."""
     top = max((y for line in lines for _, y in line), default=0) or 1
-    top = next(step for step in (0.1, 0.25, 0.5, 1.0) if step >= min(top, 1))
+    top = next(step for step in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if step >= min(top, 1))
 
     def at(x: float, y: float) -> tuple[float, float]:
         return LEFT + (WIDE - LEFT - 18) * x, BASE - (BASE - 8) * y / top
@@ -65,7 +65,10 @@ def curves(lines: Sequence[Points]) -> Markup:
     for share in QUARTERS:
         x, y = at(share, share * top)
         parts += [_line(x, 8, x, BASE, "grid"), _number(x, BASE + 15, f"{share:.0%}")]
-        parts += [_line(LEFT, y, WIDE - 18, y, "grid"), _number(LEFT - 5, y + 4, f"{share * top:.3g}", "end")]
+        parts += [
+            _line(LEFT, y, WIDE - 18, y, "grid"),
+            _number(LEFT - 5, y + 4, f"{share * top * 100:.3g}%", "end"),
+        ]
     for row, line in enumerate(lines):
         path = " ".join("{:.1f},{:.1f}".format(*at(*point)) for point in line)
         parts.append(Markup('<polyline points="{}" class="{}"/>').format(path, "b" if row else "a"))
