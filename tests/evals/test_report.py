@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from collections.abc import Iterator
@@ -13,11 +12,8 @@ from typing import Any
 import pytest
 from lxml import html
 
-from lyceum.app import eval_report
-from lyceum.app.settings import load
-from lyceum.core.errors import InvalidInput, NotFound
-from lyceum.evals import charts, report
-from tests import toys
+from lyceum.app.cli import main
+from lyceum.evals import charts, compare, report
 from tests.evals import reported
 from tests.evals.reported import HOSTILE, Harm, harmless, outcome
 
@@ -257,11 +253,10 @@ def test_colours_can_be_read(theme: int) -> None:
             assert (high + 0.05) / (low + 0.05) >= 4.5, (name, ground)
 
 
-def called(home: Path, *given: str) -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", action="store_true")
-    eval_report.arguments(parser)
-    return toys.run(eval_report.run(parser.parse_args([*given, "--json"]), load(str(home), {})))
+def told(home: Path, capsys: pytest.CaptureFixture[str], *given: str) -> tuple[int, Any]:
+    """Run `lyceum eval report`; return its exit code and what it printed."""
+    code = main(["eval", "report", "--json", "--home", str(home), *given])
+    return code, json.loads(capsys.readouterr().out)
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -269,17 +264,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     for made in runs:
         reported.save(made)
     (runs[0].folder / "autopsy.json").write_text(json.dumps(reported.autopsy()))
-    assert called(tmp_path, "a1b", "--against", str(runs[1].folder)) == 0
-    file = Path(json.loads(capsys.readouterr().out)["report"])
-    assert file == runs[0].folder / "report.html"
-    told = file.read_text(encoding="utf-8")
-    assert "It stood at rank 12." in told
-    assert "a1c3" in told
-    with pytest.raises(NotFound, match="2 runs begin with 'a1'"):
-        called(tmp_path, "a1")
-    with pytest.raises(NotFound, match="No runs begin with 'zz'"):
-        called(tmp_path, "zz")
-    summary = json.loads((runs[1].folder / "summary.json").read_text())
-    (runs[1].folder / "summary.json").write_text(json.dumps({**summary, "data": "d2"}))
-    with pytest.raises(InvalidInput, match="different data"):
-        called(tmp_path, "a1b2", "--against", "a1c3")
+    code, printed = told(tmp_path, capsys, "a1b", "--against", str(runs[1].folder))
+    assert (code, printed) == (0, {"report": str(runs[0].folder / "report.html")})
+    words = plain(html.parse(printed["report"]).getroot())
+    (found,) = compare.compare(runs[::-1])
+    assert (found.won, found.lost) == (2, 2)
+    for text in ("It stood at rank 12.", compare.sentence(found), "not proven", "They part at", "first at 2"):
+        assert text in words, text
+    assert told(tmp_path, capsys, "a1")[1]["error"]["message"] == "2 runs begin with 'a1'."
+    assert told(tmp_path, capsys, "zz")[1]["error"]["code"] == "no_run"
+    reported.save(reported.run(tmp_path / "runs" / "b1", states=reported.STATES[1:]))
+    assert told(tmp_path, capsys, "a1b2", "--against", "b1")[1]["error"]["code"] == "mixed"
