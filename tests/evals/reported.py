@@ -114,10 +114,11 @@ def save(made: Run) -> None:
 
 def autopsy(words: Words = harmless) -> dict[str, Any]:
     """Return what an autopsy finds."""
-    waterfall = [[words("parsed"), 0.125, 1], [words("read"), 0.25, 2], [words("cited"), 0.0, 0]]
-    cause = {"stage": words("read"), "facts": words("It stood at rank 12."), "fix": words("top_k = 20")}
+    stages = "parse split index visible lexical dense fuse rerank pack read cite".split()
+    waterfall = [[one, 0.0625 * n, n] for n, one in enumerate([*stages[:2], words("elsewhere"), *stages[2:]])]
+    cause = {"stage": "read", "facts": words("It stood at rank 12."), "fix": words("top_k = 20")}
     causes = [
-        {"example": words("q2"), "with": [words("packed")], **cause},
+        {"example": words("q2"), "with": ["pack", words("elsewhere")], **cause},
         {"example": "q4", "with": [], **cause},
     ]
     return {"waterfall": waterfall, "causes": causes}

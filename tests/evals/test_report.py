@@ -145,8 +145,7 @@ def test_a_question_shows_what_became_of_it(tmp_path: Path) -> None:
                  "[1] gold.pdf · mail.eml/gold.pdf · 3", "correct 1.000", "the judge returned junk"):  # fmt: skip
         assert text in right, text
     assert "gold document not found" in wrong
-    assert "read + packed" not in wrong
-    assert "read: It stood at rank 12. top_k = 20" in wrong
+    assert "read阅读: It stood at rank 12. top_k = 20" in wrong
     assert "The documents say nothing of it." in refused
     assert "no gold answer" in unjudged
     assert "timeout: The model did not answer." in failed
@@ -180,14 +179,15 @@ def test_what_parted_two_runs(tmp_path: Path) -> None:
 def test_causes_are_counted_and_losses_add_up(tmp_path: Path) -> None:
     root = page(tmp_path)
     assert [plain(one) for one in root.xpath("//div[@class='pairs causes']/details/summary")] == [
-        "1 ×read + packedtop_k = 20", "1 ×readtop_k = 20",
+        "1 ×read阅读 + pack组装上下文 + elsewheretop_k = 20", "1 ×read阅读top_k = 20",
     ]  # fmt: skip
-    losses = reported.autopsy()["waterfall"]
-    levels = [tuple(map(round, report.level(losses, n))) for n in range(3)]
-    assert levels == [(0, 33), (33, 67), (100, 0)]
-    assert [plain(one) for one in root.xpath("//div[@class='losses']/span[@class='value']")] == [
-        "−12.5%", "−25.0%", "0.0%",
+    assert [report.level([("", 0.1, 1), ("", 0.3, 3), ("", 0, 0)], n) for n in range(3)] == [
+        (0, 25), (25, 75), (100, 0),
     ]  # fmt: skip
+    assert report.level([("parse", 0, 0)], 0) == (0, 0)
+    lost = [plain(one) for one in root.xpath("//div[@class='losses']/span[@class='value']")]
+    assert lost[:3] == ["0.0%", "−6.2%", "−12.5%"]
+    assert "read阅读: It stood at rank 12. top_k = 20" in plain(root)
 
 
 def test_a_large_run_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

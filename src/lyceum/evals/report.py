@@ -22,7 +22,7 @@ from lyceum.evals.records import Aggregate, Outcome, Run
 
 HEADLINE = "correct"
 STATES = ("failed", "wrong", "refused", "unjudged", "right")  # the worst first: these are shown in any case
-SHOWN, PARTED = 4000, 200  # questions, and questions that two runs parted on: 3,500 open in a second
+SHOWN, PARTED = 4000, 200  # questions, and questions that two runs parted on: 3,500 open in a second or two
 HITS, TEXT = 5, 700  # of a question; characters of a text
 _pair = Markup('<span lang="en">{}</span><span lang="zh">{}</span>')
 
@@ -43,7 +43,7 @@ def write(
     made = _template().render(
         run=run, summary=run.summary, others=others, counts=Counter(map(state, run.outcomes)),
         shown=[one for one in run.outcomes if one.example.id in kept], losses=found.get("waterfall", ()),
-        causes=_grouped(causes, lambda one: (" + ".join([one["stage"], *one["with"]]), one["fix"])),
+        causes=_grouped(causes, lambda one: ((one["stage"], *one["with"]), one["fix"])),
         cause=_grouped(causes, lambda one: one["example"]),
         duels=_grouped(told.get("duels", ()), lambda one: one["id"]), sentences=told.get("sentences", ()), rows=rows,
         reach=_reach(abs(row[end]) for row in rows for end in ("low", "high")),
