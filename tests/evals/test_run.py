@@ -157,7 +157,8 @@ from lyceum.evals.metrics import METRICS
 from lyceum.evals.run import Evaluation
 from tests.evals.test_run import HEAD, Echo, examples
 from tests.toys import run
-run(Evaluation(answerer=Echo(failing=("4",), pause=0.004), metrics=METRICS, jobs=2)(Path(sys.argv[1]), HEAD, examples(150)))
+answerer = Echo(failing=("4",), pause=0.004)
+run(Evaluation(answerer=answerer, metrics=METRICS, jobs=2)(Path(sys.argv[1]), HEAD, examples(150)))
 """
 
 
