@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -140,6 +142,7 @@ def test_a_run_is_named_by_what_it_was_made_of(home: Path, questions: Path, tmp_
     written = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
     assert written["retriever"] == {"kind": "search.lexical"}
     assert json.loads((folder / "environment.json").read_text())["packages"]["numpy"]
+    assert "</html>" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_same_run_again_asks_nothing(home: Path, questions: Path) -> None:
@@ -340,3 +343,11 @@ def test_a_build_exchanges_a_stage_over_the_same_documents(home: Path) -> None:
             assert {found.part for one in words.hits for found in one.by} == {"bm25"}
 
     run(check())
+
+
+def test_the_parser_of_all_measures_loads_nothing_heavy() -> None:
+    program = "import sys; from lyceum.app.cli import parser; parser(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "lyceum.app.eval_run" in loaded
+    assert not loaded & {"numpy", "pydantic", "rich", "jinja2", "tantivy", "onnxruntime", "lyceum.evals.run"}

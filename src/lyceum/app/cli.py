@@ -24,6 +24,7 @@ EXIT_CODES = """exit codes:
 # and `run`. These modules are imported for the parser: what is heavy they import when they run.
 EVAL = {
     "run": "lyceum.app.eval_run",
+    "report": "lyceum.app.eval_report",
 }
 
 

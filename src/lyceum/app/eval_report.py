@@ -6,7 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-from lyceum.app import show
 from lyceum.app.settings import Settings
 from lyceum.core.errors import InvalidInput, NotFound
 
@@ -19,6 +18,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Write report.html into the run's folder and print its path."""
+    from lyceum.app import show
     from lyceum.evals import records, report
 
     mine = records.read_run(folder(settings.home, arguments.name))

@@ -125,6 +125,7 @@ async def _run(
     """Ask one pipeline."""
     from lyceum.app import corpora, eval_identity
     from lyceum.app.session import ask, opened
+    from lyceum.evals import report
     from lyceum.evals.run import Evaluation
 
     if arguments.dataset.is_dir():
@@ -156,6 +157,7 @@ async def _run(
                 "The documents changed while they were asked; the run is dropped.", hint="Run it again.",
                 code="data_changed",
             )  # fmt: skip
+    report.write(made)
     return made
 
 
