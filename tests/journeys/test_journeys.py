@@ -227,13 +227,12 @@ def test_serving_beyond_loopback_needs_a_token(tmp_path: Path, capsys: pytest.Ca
 def test_an_evaluation_measures_what_is_answered(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    question = "How long does the battery of the PolarNode P7 last?"
+    gold = [{"document": "sensor-product-guide.pdf"}]
     rows = [
-        {
-            "id": "battery", "question": "How long does the battery of the PolarNode P7 last?", "answers": [["6 years"]],
-            "gold": [{"document": "sensor-product-guide.pdf"}],
-        },
+        {"id": "battery", "question": question, "answers": [["6 years"]], "gold": gold},
         {"id": "chapel", "question": "Who painted the ceiling of the Sistine Chapel?", "answerable": False},
-    ]  # fmt: skip
+    ]
     file = tmp_path / "questions.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, (summary,) = told(capsys, "eval", "run", "--home", str(home), str(file))
@@ -244,7 +243,7 @@ def test_an_evaluation_measures_what_is_answered(
         one.name for one in folder.iterdir()
     }
     battery, chapel = map(json.loads, (folder / "examples.jsonl").read_text(encoding="utf-8").splitlines())
-    _, asked = told(capsys, "ask", "--home", str(home), rows[0]["question"])
+    _, asked = told(capsys, "ask", "--home", str(home), question)
     assert battery["answer"]["text"] == asked["answer"]
     assert chapel["answer"]["abstained"]
     code, answered = told(
