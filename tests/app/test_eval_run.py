@@ -141,7 +141,9 @@ def test_a_run_is_named_by_what_it_was_made_of(home: Path, questions: Path, tmp_
     assert folder == home / "runs" / second["id"]
     written = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
     assert written["retriever"] == {"kind": "search.lexical"}
-    assert json.loads((folder / "environment.json").read_text())["packages"]["numpy"]
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["packages"]["numpy"]
+    assert environment["home"] == str(home)
     assert "</html>" in (folder / "report.html").read_text(encoding="utf-8")
 
 

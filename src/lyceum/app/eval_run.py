@@ -87,6 +87,7 @@ def _questions(arguments: argparse.Namespace) -> list[Example]:
     from lyceum.app.commands import readers_of
     from lyceum.evals import examples
 
+    arguments.dataset = arguments.dataset.resolve()
     if not arguments.dataset.exists():
         raise NotFound(f"There is no {arguments.dataset}.", hint="Name a folder or a file of questions.")
     if arguments.jobs < 1:
@@ -149,7 +150,7 @@ async def _run(
             prices=_prices(arguments.prices), tell=bar.run,
         )  # fmt: skip
         folder = settings.home / "runs" / head.id
-        eval_identity.write(folder, configured.tables)
+        eval_identity.write(folder, configured.tables, configured.home)
         made = await evaluation(folder, head, asked)
         if eval_identity.data(asked, await _documents(platform)) != found:
             shutil.rmtree(folder)
