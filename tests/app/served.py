@@ -42,7 +42,7 @@ def told(name: str, *arguments: str) -> tuple[int, Any]:
     """Run a command in this process with --json; return its exit code and what it printed."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        code = main([name, "--json", *arguments])
+        code = main([name, *arguments, "--json"])
     return code, json.loads(out.getvalue())
 
 

@@ -1,4 +1,4 @@
-"""Both journeys of docs/tour.md on real files, through the command line and through HTTP."""
+"""The journeys of docs/tour.md on real files, through the command line and through HTTP."""
 
 from __future__ import annotations
 
@@ -222,3 +222,33 @@ def test_token_and_limits(tmp_path: Path) -> None:
 def test_serving_beyond_loopback_needs_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--home", str(tmp_path), "--host", "0.0.0.0"]) == 1
     assert "token" in capsys.readouterr().err
+
+
+def test_an_evaluation_measures_what_is_answered(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = "How long does the battery of the PolarNode P7 last?"
+    gold = [{"document": "sensor-product-guide.pdf"}]
+    rows = [
+        {"id": "battery", "question": question, "answers": [["6 years"]], "gold": gold},
+        {"id": "chapel", "question": "Who painted the ceiling of the Sistine Chapel?", "answerable": False},
+    ]
+    file = tmp_path / "questions.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, (summary,) = told(capsys, "eval", "run", "--home", str(home), str(file))
+    assert (code, summary["n"], summary["failed"]) == (0, 2, 0)
+    assert summary["metrics"]["correct"]["mean"] == summary["metrics"]["recall@10"]["mean"] == 1.0
+    folder = Path(summary["folder"])
+    assert {"config.toml", "environment.json", "examples.jsonl", "summary.json", "report.html"} <= {
+        one.name for one in folder.iterdir()
+    }
+    battery, chapel = map(json.loads, (folder / "examples.jsonl").read_text(encoding="utf-8").splitlines())
+    _, asked = told(capsys, "ask", "--home", str(home), question)
+    assert battery["answer"]["text"] == asked["answer"]
+    assert chapel["answer"]["abstained"]
+    code, answered = told(
+        capsys, "eval", "run", "--home", str(home), str(file), "--pipeline", "bm25", "--limit", "1"
+    )
+    assert answered[0]["id"] != summary["id"]
+    code, problem = told(capsys, "eval", "run", "--home", str(home), str(file), "--pipeline", "unheard")
+    assert (code, problem["error"]["code"]) == (1, "not_found")

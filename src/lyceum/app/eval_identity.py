@@ -8,6 +8,7 @@ import os
 import platform as machine
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -68,16 +69,18 @@ def head(
     )  # fmt: skip
 
 
-def write(folder: Path, tables: Mapping[str, Any]) -> None:
-    """Write config.toml and environment.json."""
+def write(folder: Path, tables: Mapping[str, Any], home: Path) -> None:
+    """Write config.toml and environment.json, which names the home whose documents were asked, too."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(toml(tables), encoding="utf-8")
-    needed = [
-        re.split(r"[^\w.-]", one)[0] for one in metadata.requires("lyceum") or () if "extra ==" not in one
-    ]
+    needed = sorted({re.split(r"[^\w.-]", one)[0] for one in metadata.requires("lyceum") or ()})
+    packages = {}
+    for name in needed:
+        with suppress(metadata.PackageNotFoundError):  # an extra that is not installed
+            packages[name] = metadata.version(name)
     found = {
-        "lyceum": lyceum.__version__, "python": machine.python_version(), "machine": machine.platform(),
-        "cores": os.cpu_count(), "packages": {name: metadata.version(name) for name in sorted(needed)},
+        "home": str(home), "lyceum": lyceum.__version__, "packages": packages, "cores": os.cpu_count(),
+        "python": machine.python_version(), "machine": machine.platform(),
     }  # fmt: skip
     (folder / "environment.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 

@@ -87,6 +87,7 @@ def _questions(arguments: argparse.Namespace) -> list[Example]:
     from lyceum.app.commands import readers_of
     from lyceum.evals import examples
 
+    arguments.dataset = arguments.dataset.resolve()
     if not arguments.dataset.exists():
         raise NotFound(f"There is no {arguments.dataset}.", hint="Name a folder or a file of questions.")
     if arguments.jobs < 1:
@@ -125,6 +126,7 @@ async def _run(
     """Ask one pipeline."""
     from lyceum.app import corpora, eval_identity
     from lyceum.app.session import ask, opened
+    from lyceum.evals import report
     from lyceum.evals.run import Evaluation
 
     if arguments.dataset.is_dir():
@@ -148,7 +150,7 @@ async def _run(
             prices=_prices(arguments.prices), tell=bar.run,
         )  # fmt: skip
         folder = settings.home / "runs" / head.id
-        eval_identity.write(folder, configured.tables)
+        eval_identity.write(folder, configured.tables, configured.home)
         made = await evaluation(folder, head, asked)
         if eval_identity.data(asked, await _documents(platform)) != found:
             shutil.rmtree(folder)
@@ -156,6 +158,7 @@ async def _run(
                 "The documents changed while they were asked; the run is dropped.", hint="Run it again.",
                 code="data_changed",
             )  # fmt: skip
+    report.write(made)
     return made
 
 
