@@ -1,8 +1,6 @@
 """Runs over the same examples to differences with a verdict, and to the questions on which two of them part.
 
-The verdict's rule, for each metric and pair of runs: "better" or "worse" when the 95 % interval of the paired
-difference excludes 0 and the sign-flip p, adjusted by Holm over all metrics and pairs, is at most .05; else
-"no difference" when the interval lies within the margin; else "not proven". A failed example scores 0.
+A failed example scores 0; what does not apply or could not be judged is left out and counted.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 from lyceum.core.errors import InvalidInput
 from lyceum.core.types import Example
@@ -19,12 +18,13 @@ from lyceum.evals.metrics import found_in
 from lyceum.evals.records import Outcome, Run
 from lyceum.evals.statistics import ALPHA, Estimate
 
+RULE = (
+    "Better or worse: the 95 % interval of the paired difference excludes 0, and the sign-flip p, adjusted by Holm "
+    "over all metrics and pairs, is at most .05. No difference: else, where the interval lies within the margin. "
+    "Not proven: the rest. A failed example scores 0."
+)
 MARGIN = 0.02
-FIRST = (
-    "correct",
-    "recall@10",
-    "ndcg@10",
-)  # what is compared unless metrics are named: each costs the others power
+FIRST = ("correct", "recall@10", "ndcg@10")  # compared unless metrics are named: each more costs power
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +67,16 @@ class Duel:
 
 def compare(
     runs: Sequence[Run], metrics: Sequence[str] = (), *, margin: float = MARGIN, common: bool = False,
-    grouped: bool = False,
+    grouped: bool = False, to_first: bool = False,
 ) -> list[Difference]:  # fmt: skip
-    """Return the differences of every two runs, the later less the earlier, for each metric.
+    """Return the differences of every two runs (or of each `to_first`), the later less the earlier, for each metric.
 
     Raises InvalidInput for runs over different examples, unless those they share are asked for (`common`).
     `grouped` weighs documents instead of examples: questions about one document tend to fall together.
     """
     metrics = metrics or chosen(runs)
-    found = [
-        _difference(a, b, metric, margin, common, grouped)
-        for a, b in combinations(runs, 2)
-        for metric in metrics
-    ]
+    every = [(runs[0], run) for run in runs[1:]] if to_first else combinations(runs, 2)
+    found = [_difference(a, b, metric, margin, common, grouped) for a, b in every for metric in metrics]
     adjusted = statistics.holm([one.p for one in found])
     return [_judged(replace(one, adjusted=p)) for one, p in zip(found, adjusted, strict=True)]
 
@@ -87,6 +84,10 @@ def compare(
 def chosen(runs: Sequence[Run]) -> list[str]:
     """Return the metrics that are compared unless some are named."""
     shared = [name for name in runs[0].summary.metrics if all(name in run.summary.metrics for run in runs)]
+    if not shared:
+        raise InvalidInput(
+            "The runs share no metric.", hint="Measure them alike and run again.", code="metric"
+        )
     return [name for name in FIRST if name in shared] or shared
 
 
@@ -142,6 +143,12 @@ def scored(metric: str, *outcomes: Outcome) -> list[float] | str:
     if any(value is None for value in values):
         return "could not be judged"
     return [value for value in values if value is not None]
+
+
+def values(run: Run, metric: str) -> list[float]:
+    """Return the scores of a run's examples; where a metric does not apply or could not be judged there is none."""
+    told = [scored(metric, one) for one in run.outcomes]
+    return [one[0] for one in told if not isinstance(one, str)]
 
 
 def _difference(a: Run, b: Run, metric: str, margin: float, common: bool, grouped: bool) -> Difference:
@@ -200,6 +207,43 @@ def sentence(one: Difference, tests: int = 1) -> str:
         return f"{said}: {figures}; {counts}."
     missed = f"nor that they differ by less than {one.margin:g}"
     return f"{said}, {missed}: {figures}; {counts}; this n finds differences from {one.detectable:.3f} on (power .8)."
+
+
+def passes(one: Difference) -> bool:
+    """Say whether run `b` is shown to be no worse than `a` by more than the margin; no change of any score passes."""
+    return one.low > -one.margin or not (one.won or one.lost)
+
+
+def gated(one: Difference) -> str:
+    """Return what a gate says of a difference."""
+    figures = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}], n = {one.n}, {one.won} won, {one.lost} lost"
+    if passes(one):
+        return f"passed: {one.b} is not worse than {one.a} in {one.metric} by more than {one.margin:g}: {figures}."
+    if one.high < 0:
+        return f"regression: {one.b} is worse than {one.a} in {one.metric}: {figures}."
+    enough = statistics.needed(one.margin, one.error * one.n**0.5)
+    return (
+        f"not shown: {one.b} may be worse than {one.a} in {one.metric} by more than {one.margin:g}: {figures}. "
+        f"With no true difference, {enough} questions would show it 8 times in 10."
+    )
+
+
+def ranked(runs: Sequence[Run], metric: str = "") -> list[dict[str, Any]]:
+    """Return the runs of one data set, best first, and whether each is told apart from the best (Holm over all)."""
+    metric = metric or chosen(runs)[0]
+    found = [
+        (statistics.estimate(scores), len(scores), run) for run in runs if (scores := values(run, metric))
+    ]
+    found.sort(key=lambda one: -one[0].mean)
+    against = compare([run for *_, run in found], [metric], to_first=True)
+    verdicts = ["", *("worse" if one.verdict == "worse" else "not told apart" for one in against)]
+    return [
+        {
+            "rank": rank, "run": label(run), metric: one.mean, "low": one.low, "high": one.high, "n": n,
+            "failed": run.summary.failed, "date": run.summary.date, "against the best": verdict,
+        }
+        for rank, ((one, n, run), verdict) in enumerate(zip(found, verdicts, strict=True), 1)
+    ]  # fmt: skip
 
 
 def duels(a: Run, b: Run, metric: str, common: bool = False) -> list[Duel]:
