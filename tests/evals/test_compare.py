@@ -167,7 +167,7 @@ def test_a_gate_lets_a_true_regression_through_in_three_of_a_hundred() -> None:
 
 def test_the_best_and_who_is_not_told_apart_from_it() -> None:
     random = np.random.default_rng(5)
-    shares = {"low": 0.5, "high": 0.82, "near": 0.78}
+    shares = {"low": 0.5, "high": 0.81, "near": 0.8}
     runs = [scores(name, flat((random.random(400) < share).tolist())) for name, share in shares.items()]
     found = compare.ranked(runs)
     assert [one["run"].split("@")[0] for one in found] == ["high", "near", "low"]
@@ -180,7 +180,7 @@ def test_the_best_and_who_is_not_told_apart_from_it() -> None:
     [
         (answered(example(1), "wrong", rank=None), "search", "(lexical #1 dense #-) against not among 5 hits"),
         (answered(example(1), "", refused="Nothing."), "refusal", "Nothing."),
-        (answered(example(1), "wrong", rank=4, cited=False), "ranking", "first at 4 (lexical #4 dense #-); gold cited"),
+        (answered(example(1), "wrong", rank=4, cited=False), "ranking", "at 4 (lexical #4 dense #-); gold cited"),
         (answered(example(1), "wrong"), "reading", "gold cited: both"),
         (answered(example(1), "wrong", cited=False), "reading", "gold cited: one"),
         (failed(example(1)), "failed", "timeout"),

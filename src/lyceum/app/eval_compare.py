@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OK, REGRESSION = 0, 5
 CHANGED = (0.05, 0.1, 0.2, 0.4)  # shares of questions that two pipelines score apart, where no run says which
-COLUMNS = "metric,a,b,a is,b is,b - a,95 % interval,p (Holm),d,won,lost,n,verdict"
+COLUMNS = "metric,run,against,means,difference,p (Holm),verdict"
 
 
 def arguments_compare(command: argparse.ArgumentParser) -> None:
@@ -128,12 +128,10 @@ async def run_compare(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _row(one: Difference) -> Sequence[str]:
     color = {"better": "green", "worse": "red", "not proven": "yellow"}.get(one.verdict, "cyan")
-    return (
-        one.metric, escape(one.a), escape(one.b), *(f"{mean:.3f}" for mean in one.means), f"{one.difference:+.3f}",
-        f"{one.low:+.3f} to {one.high:+.3f}", f"{one.adjusted:.2g}",
-        "-" if one.effect is None else f"{one.effect:+.2f}", str(one.won), str(one.lost), str(one.n),
-        f"[{color}]{one.verdict}[/{color}]",
-    )  # fmt: skip
+    figures = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+    means = f"{one.means[1]:.3f} - {one.means[0]:.3f}"
+    cells = map(escape, (one.metric, one.b, one.a, means, figures, f"{one.adjusted:.2g}"))
+    return *cells, f"[{color}]{one.verdict}[/{color}]"
 
 
 def _left_out(one: Difference) -> str:
