@@ -17,13 +17,18 @@ from lyceum.core.errors import LyceumError
 EXIT_CODES = """exit codes:
   0  done, or answered        3  asked, and refused to answer
   1  an error                 4  done, but some files or questions failed
-  2  wrong arguments        130  interrupted
+  2  wrong arguments          5  a gate that was not passed
+                            130  interrupted
 """
 
 # Sub-commands of `lyceum eval`: where `arguments_NAME` and `run_NAME` are, or, for a module with one, `arguments`
 # and `run`. These modules are imported for the parser: what is heavy they import when they run.
 EVAL = {
     "run": "lyceum.app.eval_run",
+    "compare": "lyceum.app.eval_compare",
+    "power": "lyceum.app.eval_compare",
+    "gate": "lyceum.app.eval_compare",
+    "leaderboard": "lyceum.app.eval_compare",
 }
 
 

@@ -6,12 +6,12 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from lyceum.app import show
+from lyceum.app.eval_report import folder
 from lyceum.app.settings import Settings
 from lyceum.core.errors import InvalidInput, NotFound
 
@@ -77,17 +77,6 @@ def _share(text: str) -> float:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def folder(home: Path, name: str) -> Path:
-    """Return the folder of the one run that a name means."""
-    if (Path(name) / "summary.json").is_file():
-        return Path(name)
-    found = sorted(one for one in home.glob("runs/*/") if one.name.startswith(name))
-    if len(found) != 1:
-        hint = "`lyceum eval leaderboard` lists runs."
-        raise NotFound(f"{len(found) or 'No'} runs begin with {name!r}.", hint=hint, code="no_run")
-    return found[0]
 
 
 def _runs(settings: Settings, *names: str) -> list[Run]:
