@@ -17,7 +17,8 @@ from lyceum.core.errors import LyceumError
 EXIT_CODES = """exit codes:
   0  done, or answered        3  asked, and refused to answer
   1  an error                 4  done, but some files or questions failed
-  2  wrong arguments        130  interrupted
+  2  wrong arguments          5  a gate that was not passed
+                            130  interrupted
 """
 
 # Sub-commands of `lyceum eval`: where `arguments_NAME` and `run_NAME` are, or, for a module with one, `arguments`

@@ -6,12 +6,12 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from lyceum.app import show
+from lyceum.app.eval_report import folder
 from lyceum.app.settings import Settings
 from lyceum.core.errors import InvalidInput, NotFound
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OK, REGRESSION = 0, 5
 CHANGED = (0.05, 0.1, 0.2, 0.4)  # shares of questions that two pipelines score apart, where no run says which
-COLUMNS = "metric,a,b,a is,b is,b - a,95 % interval,p (Holm),d,won,lost,n,verdict"
+COLUMNS = "metric,run,against,means,difference,p (Holm),verdict"
 
 
 def arguments_compare(command: argparse.ArgumentParser) -> None:
@@ -79,17 +79,6 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def folder(home: Path, name: str) -> Path:
-    """Return the folder of the one run that a name means."""
-    if (Path(name) / "summary.json").is_file():
-        return Path(name)
-    found = sorted(one for one in home.glob("runs/*/") if one.name.startswith(name))
-    if len(found) != 1:
-        hint = "`lyceum eval leaderboard` lists runs."
-        raise NotFound(f"{len(found) or 'No'} runs begin with {name!r}.", hint=hint, code="no_run")
-    return found[0]
-
-
 def _runs(settings: Settings, *names: str) -> list[Run]:
     from lyceum.evals.records import read_run
 
@@ -128,12 +117,10 @@ async def run_compare(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _row(one: Difference) -> Sequence[str]:
     color = {"better": "green", "worse": "red", "not proven": "yellow"}.get(one.verdict, "cyan")
-    return (
-        one.metric, escape(one.a), escape(one.b), *(f"{mean:.3f}" for mean in one.means), f"{one.difference:+.3f}",
-        f"{one.low:+.3f} to {one.high:+.3f}", f"{one.adjusted:.2g}",
-        "-" if one.effect is None else f"{one.effect:+.2f}", str(one.won), str(one.lost), str(one.n),
-        f"[{color}]{one.verdict}[/{color}]",
-    )  # fmt: skip
+    figures = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+    means = f"{one.means[1]:.3f} - {one.means[0]:.3f}"
+    cells = map(escape, (one.metric, one.b, one.a, means, figures, f"{one.adjusted:.2g}"))
+    return *cells, f"[{color}]{one.verdict}[/{color}]"
 
 
 def _left_out(one: Difference) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lyceum.app.eval_compare import folder
 from lyceum.app.settings import Settings
+from lyceum.core.errors import NotFound
 
 if TYPE_CHECKING:
     from lyceum.evals.records import Run
@@ -32,6 +33,17 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     page = report.write(mine, others, found, _compared(mine, others[0]) if others else None)
     show.result(arguments, {"report": str(page)}, str(page))
     return 0
+
+
+def folder(home: Path, name: str) -> Path:
+    """Return the folder of the one run that a name means: its id, the beginning of it, or the folder."""
+    if (Path(name) / "summary.json").is_file():
+        return Path(name)
+    found = sorted(one for one in home.glob("runs/*/") if one.name.startswith(name))
+    if len(found) != 1:
+        hint = "`lyceum eval leaderboard` lists runs."
+        raise NotFound(f"{len(found) or 'No'} runs begin with {name!r}.", hint=hint, code="no_run")
+    return found[0]
 
 
 def _compared(mine: Run, other: Run) -> dict[str, Any]:

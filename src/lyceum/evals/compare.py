@@ -202,6 +202,7 @@ def sentence(one: Difference, tests: int = 1) -> str:
     }[one.verdict]
     holm = f" (Holm over {tests})" if tests > 1 else ""
     figures = f"{one.difference:+.3f} [{one.low:+.3f}, {one.high:+.3f}], p = {one.adjusted:.2g}{holm}"
+    figures += "" if one.effect is None else f", d = {one.effect:+.2f}"
     counts = f"n = {one.n}: {one.won} won, {one.lost} lost, {one.n - one.won - one.lost} tied"
     if one.verdict != "not proven":
         return f"{said}: {figures}; {counts}."
