@@ -239,6 +239,21 @@ def test_a_folder_is_asked_in_its_own_home(
     assert set(summary["slices"]) == {"type:table", "type:text"}
 
 
+def test_gold_that_is_nowhere_counts_and_is_said(
+    home: Path, questions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = home.parent / "elsewhere.jsonl"
+    file.write_text(
+        questions.read_text(encoding="utf-8").replace("harbour.txt", "lost.txt"), encoding="utf-8"
+    )
+    (summary,) = evaluated(home, file)
+    found = summary["metrics"]["recall@10"]
+    assert (found["n"], found["mean"]) == (3, pytest.approx(2 / 3))
+    assert "1 gold documents are not there" in capsys.readouterr().err
+    evaluated(home, questions)
+    assert "gold documents" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("corpus", "said"),
     [
