@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -233,10 +234,25 @@ def test_a_folder_is_asked_in_its_own_home(
     out = capsys.readouterr().out
     assert "bm25" in out
     assert "wide" in out
-    assert "1.000 [1.000, 1.000] n=2" in out
+    assert re.search(r"correct +1\.000 \[0\.\d+, 1\.000\] n=2 +1\.000 \[", out)
     (summary,) = evaluated(home, beir, "--pipeline", "wide")
     assert summary["metrics"]["recall@10"]["mean"] == 1.0
     assert set(summary["slices"]) == {"type:table", "type:text"}
+
+
+def test_gold_that_is_nowhere_counts_and_is_said(
+    home: Path, questions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = home.parent / "elsewhere.jsonl"
+    file.write_text(
+        questions.read_text(encoding="utf-8").replace("harbour.txt", "lost.txt"), encoding="utf-8"
+    )
+    (summary,) = evaluated(home, file)
+    found = summary["metrics"]["recall@10"]
+    assert (found["n"], found["mean"]) == (3, pytest.approx(2 / 3))
+    assert "1 gold documents are not there" in capsys.readouterr().err
+    evaluated(home, questions)
+    assert "gold documents" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -347,9 +363,10 @@ def test_a_build_exchanges_a_stage_over_the_same_documents(home: Path) -> None:
     run(check())
 
 
-def test_the_parser_of_all_measures_loads_nothing_heavy() -> None:
-    program = "import sys; from lyceum.app.cli import parser; parser(); print(*sys.modules)"
+@pytest.mark.parametrize(("given", "more"), [("", set()), ("False", {"rich", "lyceum.app.eval_run"})])
+def test_the_parser_loads_nothing_heavy(given: str, more: set[str]) -> None:
+    program = f"import sys; from lyceum.app.cli import parser; parser({given}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "lyceum.app.eval_run" in loaded
-    assert not loaded & {"numpy", "pydantic", "rich", "jinja2", "tantivy", "onnxruntime", "lyceum.evals.run"}
+    heavy = {"numpy", "pydantic", "jinja2", "tantivy", "onnxruntime", "lyceum.evals.run"}
+    assert not set(done.stdout.split()) & (heavy | more)
+    assert "lyceum.app.cli" in done.stdout

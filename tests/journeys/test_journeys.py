@@ -246,9 +246,15 @@ def test_an_evaluation_measures_what_is_answered(
     _, asked = told(capsys, "ask", "--home", str(home), question)
     assert battery["answer"]["text"] == asked["answer"]
     assert chapel["answer"]["abstained"]
-    code, answered = told(
-        capsys, "eval", "run", "--home", str(home), str(file), "--pipeline", "bm25", "--limit", "1"
-    )
-    assert answered[0]["id"] != summary["id"]
+    silent = tmp_path / "silent.toml"
+    silent.write_text("[answerer]\nthreshold = 1.1\n")
+    again = ["eval", "run", "--home", str(home), str(file), "--pipeline", "bm25", "--pipeline", str(silent)]
+    _, (words, refusing) = told(capsys, *again)
+    assert (words["metrics"]["correct"]["mean"], refusing["metrics"]["correct"]["mean"]) == (1.0, 0.5)
+    code, compared = told(capsys, "eval", "compare", "--home", str(home), summary["id"], refusing["id"])
+    assert (code, compared["differences"][0]["lost"]) == (0, 1)
+    gate = ["eval", "gate", "--home", str(home), "--margin", "0.9"]  # two questions can show no less
+    for candidate, code in ((words, 0), (refusing, 5)):
+        assert told(capsys, *gate, candidate["id"], summary["id"])[0] == code
     code, problem = told(capsys, "eval", "run", "--home", str(home), str(file), "--pipeline", "unheard")
     assert (code, problem["error"]["code"]) == (1, "not_found")

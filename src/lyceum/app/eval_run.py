@@ -124,7 +124,7 @@ async def _run(
     asked: Sequence[Example], measures: Mapping[str, Metric | Judge], bar: Bar,
 ) -> Run:  # fmt: skip
     """Ask one pipeline."""
-    from lyceum.app import corpora, eval_identity
+    from lyceum.app import corpora, eval_identity, show
     from lyceum.app.session import ask, opened
     from lyceum.evals import report
     from lyceum.evals.run import Evaluation
@@ -145,6 +145,8 @@ async def _run(
             arguments.dataset.stem, name, configured.tables, platform, found, list(measures)
         )
         media = _media(asked, documents)
+        if absent := sorted({gold.document for one in asked for gold in one.gold} - media.keys()):
+            show.notes([f"{len(absent)} gold documents are not there and count as not found: {absent[0]}, …"])
         evaluation = Evaluation(
             answerer=partial(ask, platform), metrics=measures, media=media, jobs=arguments.jobs,
             prices=_prices(arguments.prices), tell=bar.run,

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from lyceum.evals.run import Progress as Asked
 
 SHORT = 160
+PIPED = 240  # columns of a table that another program reads
 
 
 def screen(*, error: bool = False) -> Console:
     """Return a console that does not wrap or colour what is piped into another program."""
-    return Console(stderr=error, highlight=False, soft_wrap=not sys.stdout.isatty())
+    piped = not sys.stdout.isatty()
+    return Console(stderr=error, highlight=False, soft_wrap=piped, width=PIPED if piped else None)
 
 
 def as_json(value: Any, indent: int | None = 2) -> None:

@@ -168,7 +168,7 @@ def _difference(a: Run, b: Run, metric: str, margin: float, common: bool, groupe
     groups = [_document(pair[0].example) for pair, _ in kept] if grouped else None
     found = statistics.estimate_difference(values, groups)
     return Difference(
-        metric=metric, a=label(a), b=label(b), n=len(kept), left_out=left_out,
+        metric=metric, a=label(a), b=label(b), n=len(kept), left_out=dict(left_out),
         failed=(sum(bool(x.error) for (x, _), _ in kept), sum(bool(y.error) for (_, y), _ in kept)),
         means=(sum(x for _, (x, _) in kept) / len(kept), sum(y for _, (_, y) in kept) / len(kept)),
         difference=found.mean, low=found.low, high=found.high, error=found.error,
