@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,25 +12,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ir_measures
 import numpy as np
 
 from lyceum.core.types import Answer, Chunk, Document, Example, Gold, Hit
 from lyceum.evals.metrics import METRICS
+from lyceum.evals.rankings import grades, ranking_metrics
 
 Ranked = Mapping[str, Mapping[str, float]]  # query -> document -> score, or grade
 RANX = "ranx==0.3.21"
 NAMES = {  # ours -> ir-measures, ranx
     "recall@10": ("R@10", "recall@10"), "precision@10": ("P@10", "precision@10"),
-    "hit@10": ("Success@10", "hit_rate@10"), "mrr@10": ("RR@10", "mrr@10"), "map": ("AP", "map"),
+    "hit@10": ("Success@10", "hit_rate@10"), "mrr": ("RR", "mrr"), "map": ("AP", "map"),
     "ndcg@10": ("nDCG@10", "ndcg@10"), "r-precision": ("Rprec", "r-precision"),
 }  # fmt: skip
+MEASURES = {ours: ir_measures.parse_measure(theirs) for ours, (theirs, _) in NAMES.items()}
 
 
 def examples(gold: Ranked, run: Ranked) -> list[tuple[Example, Answer]]:
     """Return rankings as what metrics take, best first."""
     made = []
-    for query, grades in gold.items():
-        wanted = tuple(Gold(document=name, grade=grade) for name, grade in grades.items() if grade > 0)
+    for query, known in gold.items():
+        wanted = tuple(Gold(document=name, grade=grade) for name, grade in known.items() if grade > 0)
         best = sorted(run.get(query, {}).items(), key=lambda one: -one[1])
         hits = tuple(
             Hit(
@@ -42,22 +46,21 @@ def examples(gold: Ranked, run: Ranked) -> list[tuple[Example, Answer]]:
     return made
 
 
-def parity(gold: Ranked, run: Ranked) -> tuple[int, float]:
-    """Return how many metrics were compared and the largest difference of any of a query's values."""
-    import ir_measures
-
-    measures = {
-        ours: ir_measures.parse_measure(theirs) for ours, (theirs, _) in NAMES.items() if ours in METRICS
-    }
-    grades = {query: {name: int(grade) for name, grade in one.items()} for query, one in gold.items()}
+def parity(gold: Ranked, run: Ranked) -> float:
+    """Return the largest difference from ir-measures of any query's values, one by one and all at once."""
+    whole = {query: {name: int(grade) for name, grade in one.items()} for query, one in gold.items()}
     known = {(one.query_id, str(one.measure)): one.value
-             for one in ir_measures.iter_calc(measures.values(), grades, dict(run))}  # fmt: skip
+             for one in ir_measures.iter_calc(MEASURES.values(), whole, run)}  # fmt: skip
+    assert len(known) == len(gold) * len(MEASURES), "ir-measures has a value for each query and metric"
+    at_once = ranking_metrics(*grades(run, gold))
     worst = 0.0
-    for example, answer in examples(gold, run):
-        for ours, measure in measures.items():
-            score = METRICS[ours](example, answer)
-            worst = max(worst, abs((score.value or 0.0) - known.get((example.id, str(measure)), 0.0)))
-    return len(measures), worst
+    for row, (example, answer) in enumerate(examples(gold, run)):
+        for ours, measure in MEASURES.items():
+            value = METRICS[ours](example, answer).value
+            assert value is not None
+            for one in (value, at_once[ours][row]):
+                worst = max(worst, abs(one - known[example.id, str(measure)]))
+    return worst
 
 
 def made_up(queries: int, hits: int, grades: int = 1, seed: int = 3) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -73,27 +76,26 @@ def made_up(queries: int, hits: int, grades: int = 1, seed: int = 3) -> tuple[di
     return gold, run
 
 
-def seconds(gold: Ranked, run: Ranked) -> dict[str, float]:
-    """Return the CPU seconds of the same metrics by each, from the same dictionaries."""
-    import ir_measures
-
-    found: dict[str, float] = {}
-    asked = [name for name in NAMES if name in METRICS]
+def seconds(gold: Ranked, run: Ranked, *, cold: bool) -> dict[str, float]:
+    """Return the CPU seconds of the same metrics by each, from the same dictionaries, per query and not averaged."""
     started = time.process_time()
-    for example, answer in examples(gold, run):
-        for name in asked:
-            METRICS[name](example, answer)
-    found["lyceum"] = time.process_time() - started
-    measures = [ir_measures.parse_measure(NAMES[name][0]) for name in asked]
+    taken = grades(run, gold)
+    between = time.process_time()
+    ranking_metrics(*taken)
+    ended = time.process_time()
+    found = {"lyceum": ended - started, "lyceum, built before": ended - between}
     started = time.process_time()
-    for _ in ir_measures.iter_calc(measures, gold, run):
+    for _ in ir_measures.iter_calc(MEASURES.values(), gold, run):
         pass
     found["ir-measures"] = time.process_time() - started
-    return {**found, **_ranx(gold, run, [NAMES[name][1] for name in asked])}
+    return {**found, **_ranx(gold, run, [theirs for _, theirs in NAMES.values()], cold)}
 
 
-def _ranx(gold: Ranked, run: Ranked, names: list[str]) -> dict[str, float]:
-    """Return ranx's seconds, the first call and the second, or nothing and a line that says why."""
+def _ranx(gold: Ranked, run: Ranked, names: list[str], cold: bool) -> dict[str, float]:
+    """Return ranx's seconds, the first call and the second, or nothing and a line that says why.
+
+    The first call compiles; numba keeps what it compiled, unless `cold` gives it an empty folder.
+    """
     home = Path.home() / ".cache" / "lyceum-bench" / "ranx"
     python = home / "bin" / "python"
     if not python.exists():
@@ -104,10 +106,12 @@ def _ranx(gold: Ranked, run: Ranked, names: list[str]) -> dict[str, float]:
             if done.returncode:
                 print(f"ranx is left out, it cannot be installed: {done.stderr.strip().splitlines()[-1:]}")
                 return {}
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+    with tempfile.TemporaryDirectory() as empty, tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({"gold": gold, "run": run, "names": names}, file)
         file.flush()
-        done = subprocess.run([str(python), "-c", ASKED, file.name], capture_output=True, text=True)
+        environment = {**os.environ, **({"NUMBA_CACHE_DIR": empty} if cold else {})}
+        command = [str(python), "-c", ASKED, file.name]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         print(f"ranx is left out, it does not run: {done.stderr.strip().splitlines()[-1:]}")
         return {}
@@ -123,7 +127,7 @@ for name in ("ranx cold", "ranx warm"):
     started = time.process_time()
     gold, run = Qrels(told["gold"]), Run(told["run"])
     built = time.process_time()
-    evaluate(gold, run, told["names"])
+    evaluate(gold, run, told["names"], return_mean=False)
     found[name] = time.process_time() - started
     found[name + ", built before"] = time.process_time() - built
 print(json.dumps(found))

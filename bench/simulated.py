@@ -15,7 +15,7 @@ from tests.evals.runs import scores
 Draw = Callable[
     [np.random.Generator, int], tuple[float, Any, Any]
 ]  # -> the true mean, values, groups or None
-MANY = 50  # different values from which on 2,000 resamples do here; the package always takes 10,000
+MANY = 50  # different values from which on 1,000 resamples do here; the package always takes 10,000
 
 
 def share(low: float, high: float | None = None) -> Draw:
@@ -104,7 +104,7 @@ def coverage(draw: Draw, n: int, experiments: int, *, paired: bool) -> dict[str,
         different, counts = np.unique(values, return_counts=True)
         key = different.tobytes() + counts.tobytes()
         if key not in known or groups is not None:
-            resamples = 10_000 if len(different) < MANY and groups is None else 2000
+            resamples = 10_000 if len(different) < MANY and groups is None else 1000
             names = None if groups is None else groups.tolist()
             found = estimate(values.tolist(), names, resamples, seed)
             known[key] = (found.low, found.high), _percentile(random, values, different, counts)
