@@ -39,7 +39,7 @@ QUICK = ("squad_en", "wikitablequestions_en", "rageval_finance_zh")
 Run = dict[str, list[str]]
 
 
-def baseline(data: Dataset) -> Run:
+def baseline(data: Dataset, top_k: int = 10) -> Run:
     """Return the rankings of plain BM25."""
     stem = snowballstemmer.stemmer("english").stemWord
 
@@ -60,7 +60,7 @@ def baseline(data: Dataset) -> Run:
     for query in data.queries:
         asked = [word for word in words(query["text"]) if word in known]
         if asked:
-            found, _ = index.retrieve([asked], k=min(10, len(corpus)), show_progress=False)
+            found, _ = index.retrieve([asked], k=min(top_k, len(corpus)), show_progress=False)
             run[query["_id"]] = [data.corpus[i]["_id"] for i in found[0]]
         else:
             run[query["_id"]] = []
