@@ -1,0 +1,415 @@
+"""A failed question and its pipeline to the stage that lost it: each stage in turn is repaired, and the rest runs.
+
+The first stage in order whose repair alone mends the answer is named; if none does, the first pair. A repair changes
+nothing where nothing is wrong: words that were parsed are not put in again, a rank that was kept is not raised. Each
+stage answers for what the next one takes: fusion for the hits that the reader asks for, or a reranker.
+The pipeline, its documents and the gold are all that is known here; no pipeline that works is ever asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import PurePath
+from typing import Any
+
+from lyceum.core.ids import digest, document_id
+from lyceum.core.text import markdown_row
+from lyceum.core.types import (
+    Answer,
+    Change,
+    Chunk,
+    Document,
+    Element,
+    Example,
+    Gold,
+    Piece,
+    Place,
+    Query,
+    Table,
+)  # fmt: skip
+from lyceum.evals import gold as golden
+from lyceum.evals import repairs
+from lyceum.evals.metrics import holds
+from lyceum.evals.stages import PARTS, STAGES, Seen, Subject, Wrap, best, watched
+
+EXTRA = 1 << 40  # numbers of chunks that only a repair adds
+WEIGHTS = (0.4, 0.6, 0.2, 0.8, 0.0, 1.0)  # of the dense part, the likelier first
+SAME = 0.05
+TOLERANCE = {
+    "lexical": 0.2,
+    "dense": 0.02,
+}  # shares by which a score may differ from that in a view built anew
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """One piece of gold with its document, and where its words are: in the parsed text, in which chunks."""
+
+    gold: Gold
+    document: Document | None = None
+    elements: Sequence[Element] = ()
+    chunks: Sequence[Chunk] = ()
+    parsed: bool = False
+    held: Sequence[Chunk] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A pipeline with some stages repaired, asked once; `numbers` are the chunks that hold gold."""
+
+    query: Query
+    stages: tuple[str, ...] = ()
+    wraps: tuple[Mapping[str, Wrap], ...] = ()
+    numbers: tuple[int, ...] = ()
+    answer: Answer
+    seen: Seen
+    mended: bool
+    fix: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What an autopsy found: the stage to repair ("sound": none is needed, "none": none helps), and its pair if any.
+
+    `lost` is the stage that no longer had the gold, as observed.
+    """
+
+    example: str
+    stage: str
+    pair: tuple[str, ...] = ()
+    lost: str = ""
+    facts: str = ""
+    fix: str = ""
+
+
+async def examine(subject: Subject, example: Example) -> Cause:
+    """Return why a question fails in a pipeline."""
+    return await Autopsy(subject, example)()
+
+
+class Autopsy:
+    """One question; what a repair puts into fresh views is taken out again at the end."""
+
+    def __init__(self, subject: Subject, example: Example) -> None:
+        self.subject, self.example = subject, example
+        self.stands: list[Stand] = []
+        self.added: dict[int, tuple[Chunk, Document]] = {}
+        self.weighed: dict[tuple[object, ...], list[Trial]] = {}
+
+    async def __call__(self) -> Cause:
+        """Return the cause."""
+        query = Query(text=self.example.question, readers=self.example.readers, history=self.example.history)
+        self.stands = [await self._stand(gold) for gold in self.example.gold]
+        numbers = tuple(chunk.number for stand in self._needed() for chunk in stand.held)
+        try:
+            first = await self._try(Trial(
+                query=query, numbers=numbers, answer=Answer(text=""), seen=Seen(), mended=False,
+            ))  # fmt: skip
+            if first.mended:
+                return Cause(example=self.example.id, stage="sound")
+            return await self._told_of(first, await self._mended(first))
+        finally:
+            await self._clean()
+
+    async def _mended(self, first: Trial) -> Trial | None:
+        """Return the first repair, in the order of stages, that mends the answer alone, or else with another one."""
+        halves = []
+        async for repaired in self._repaired(first):
+            if repaired.mended:
+                return repaired
+            halves.append(repaired)
+        for half in halves:
+            async for repaired in self._repaired(half):
+                if repaired.mended:
+                    return repaired
+        return None
+
+    async def _repaired(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Yield the trial with one more stage repaired, in their order, each as often as it has forms."""
+        last = STAGES.index(trial.stages[-1]) + 1 if trial.stages else 0
+        for stage in STAGES[last:] if not self._told(trial) else ("cite",):
+            async for repaired in getattr(self, f"_{stage}")(trial):
+                yield repaired
+
+    async def _try(self, trial: Trial, stage: str = "", **changes: Any) -> Trial:
+        """Return the trial with changes, asked."""
+        wraps = changes.pop("wraps", None)
+        stages = (*trial.stages, stage) if stage else trial.stages
+        asked = replace(
+            trial, stages=stages, wraps=(*trial.wraps, wraps) if wraps else trial.wraps, **changes
+        )
+        answer, seen = await watched(self.subject, asked.query, asked.wraps)
+        return replace(asked, answer=answer, seen=seen, mended=golden.mended(self.example, answer))
+
+    async def _stand(self, gold: Gold) -> Stand:
+        document = await self.subject.document(gold.document)
+        if document is None:
+            return Stand(gold=gold)
+        elements, chunks = await self.subject.elements(document), await self.subject.chunks(document)
+        wanted = golden.needles(self.example, gold)
+        parsed = not wanted or any(golden.parsed(needle, elements) for needle in wanted)
+        held = golden.holding(self.example, gold, chunks)
+        return Stand(
+            gold=gold, document=document, elements=elements, chunks=chunks, parsed=parsed or bool(held), held=held
+        )  # fmt: skip
+
+    def _needed(self) -> list[Stand]:
+        """Return the gold whose words hold an answer; all where none is known to."""
+        answers = golden.answers_of(self.example)
+        held = [one for one in self.stands if any(holds(one.gold.text, text) for text in answers)]
+        return held or self.stands
+
+    # --- one repair a stage: nothing is yielded where nothing is wrong ------------------------------------
+
+    async def _parse(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Give the splitter the gold words as they stand in the source."""
+        if trial.numbers or any(one.parsed for one in self._needed()):
+            return
+        new: list[tuple[Chunk, Document]] = []
+        for stand in self._needed():
+            document = stand.document or self._document(stand.gold)
+            for needle in golden.needles(self.example, stand.gold):
+                pages = await self.subject.plain(stand.gold.document)
+                element = _element(document, needle, pages, stand)
+                cut = self.subject.split(document, [element])
+                new += [(chunk, document) for chunk in cut if golden.stands(needle, [chunk.text])]
+        if new:
+            yield await self._add(trial, "parse", new)
+
+    async def _split(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Put the gold words into one chunk, out of those over which they are scattered."""
+        if trial.numbers:
+            return
+        new: list[tuple[Chunk, Document]] = []
+        gone: list[int] = []
+        for stand in self._needed():
+            for needle in golden.needles(self.example, stand.gold) if stand.document else ():
+                whole, some = golden.joined(needle, stand.chunks, stand.elements)
+                if whole and stand.document:
+                    new.append((replace(whole, id=digest(whole.id, "whole")), stand.document))
+                    gone += [one.number for one in some]
+        if new:
+            yield await self._add(trial, "split", new, gone)
+
+    async def _index(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Build views anew that know the gold's chunks otherwise than a new one does."""
+        stale = await self._stale(trial)
+        for parts in [*([part] for part in stale), *([stale] if len(stale) > 1 else [])]:
+            fresh = {part: await self.subject.fresh(part) for part in parts}
+            wraps = {part: (lambda _, view=view: view) for part, view in fresh.items()}
+            yield await self._try(trial, "index", wraps=wraps, fix={"part": " + ".join(parts)})
+
+    async def _stale(self, trial: Trial) -> list[str]:
+        numbers = [number for number in trial.numbers if number < EXTRA]
+        owners = frozenset[str]().union(*(one.document.readers for one in self.stands if one.document))
+        query = replace(trial.query, readers=trial.query.readers | owners)
+        stale = []
+        for part in PARTS:
+            if part in self.subject.parts and numbers:
+                view, fresh = self.subject.parts[part], await self.subject.fresh(part)
+                mine = dict(await view.find(query, len(numbers), numbers))
+                right = dict(await fresh.find(query, len(numbers), numbers))
+                if mine.keys() != right.keys() or any(
+                    abs(mine[n] - right[n]) > TOLERANCE[part] * max(abs(right[n]), 0.1) for n in right
+                ):
+                    stale.append(part)
+        return stale
+
+    async def _visible(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Ask with the rights of the gold's readers."""
+        owners = self._hidden(trial)
+        if owners:
+            query = replace(trial.query, readers=trial.query.readers | owners)
+            yield await self._try(trial, "visible", query=query)
+
+    def _hidden(self, trial: Trial) -> frozenset[str]:
+        groups = [one.document.readers for one in self._needed() if one.document]
+        seen = any(group & trial.query.readers for group in groups)
+        return frozenset[str]() if seen else frozenset[str]().union(*groups)
+
+    async def _lexical(self, trial: Trial) -> AsyncIterator[Trial]:
+        async for repaired in self._candidate(trial, "lexical"):
+            yield repaired
+
+    async def _dense(self, trial: Trial) -> AsyncIterator[Trial]:
+        async for repaired in self._candidate(trial, "dense"):
+            yield repaired
+
+    async def _candidate(self, trial: Trial, part: str) -> AsyncIterator[Trial]:
+        """Let a part rank gold first, where no part does so well enough for any fusion to deliver it."""
+        if part not in self.subject.parts or not trial.numbers:
+            return
+        enough = trial.seen.wanted
+        if (self._rank(trial) or enough + 1) <= enough:
+            return
+        for other in await self._weighed(trial):
+            if (best(other.seen.fused, trial.numbers) or enough + 1) <= enough:
+                return
+        yield await self._try(trial, part, wraps={part: lambda view: repairs.Lifted(view, trial.numbers)})
+
+    def _rank(self, trial: Trial) -> int | None:
+        """Return the best rank that a part gave gold."""
+        return min(
+            (rank for part in PARTS if (rank := best(trial.seen.parts[part], trial.numbers))), default=None
+        )
+
+    async def _weighed(self, trial: Trial) -> list[Trial]:
+        """Return the trial with other weights of fusion, where there is one."""
+        now = getattr(self.subject.parts["engine"], "weight", None)
+        key = (*trial.stages, *trial.numbers)
+        if now is not None and key not in self.weighed:
+            self.weighed[key] = [
+                await self._try(
+                    trial, "fuse", fix={"weight": other},
+                    wraps={"engine": lambda part, other=other: repairs.Reweighted(part, other)},
+                )
+                for other in WEIGHTS if abs(other - now) > SAME
+            ]  # fmt: skip
+        return self.weighed.get(key, [])
+
+    async def _fuse(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Let fusion keep the rank that a part gave gold, or weigh its parts otherwise, where it ranks gold lower."""
+        seen = trial.seen
+        rank, fused = self._rank(trial), best(seen.fused, trial.numbers)
+        lost = fused is None or fused > seen.wanted
+        read = best(seen.read, trial.numbers) is not None and "reranker" not in self.subject.parts
+        if not trial.numbers or not all(part in self.subject.parts for part in PARTS) or not (lost or read):
+            return
+        if rank is not None and (fused is None or rank < fused):
+            yield await self._try(trial, "fuse", wraps={
+                "engine": lambda part: repairs.Promoted(part, part.ledger, trial.numbers, rank)
+            })  # fmt: skip
+        for other in await self._weighed(trial):
+            raised = best(other.seen.fused, trial.numbers)
+            if raised is not None and (fused is None or raised < fused):
+                yield other
+
+    async def _rerank(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Let the reranker rank gold first, where it ranks it lower than before or does nothing."""
+        seen, numbers = trial.seen, trial.numbers
+        fused, offered = best(seen.fused, numbers), best(seen.offered, numbers)
+        if "reranker" not in self.subject.parts or fused is None:
+            return
+        if offered is None or offered > min(fused, seen.asked) or (seen.passed and offered > 1):
+            yield await self._try(
+                trial, "rerank", wraps={"reranker": lambda part: repairs.First(part, numbers)}
+            )
+
+    async def _pack(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Give the reader all that the search offers, gold first, where gold or what stands above it is lost."""
+        seen, numbers = trial.seen, trial.numbers
+        offered = best(seen.offered, numbers)
+        if offered is None:
+            return
+        above = [number for number, rank in seen.offered.items() if rank <= offered]
+        if not all(number in seen.read for number in above):
+            yield await self._try(trial, "pack", wraps={"asks": lambda part: repairs.Kept(part, numbers)})
+
+    async def _read(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Answer in the gold's place: what it read held the answer."""
+        read = best(trial.seen.read, trial.numbers) is not None or not self.example.answerable
+        if read and not self._told(trial):
+            yield replace(trial, stages=(*trial.stages, "read"), mended=True)
+
+    async def _cite(self, trial: Trial) -> AsyncIterator[Trial]:
+        """Cite in the answer's place: what it says stands in the gold that it read."""
+        if best(trial.seen.read, trial.numbers) is not None and self._told(trial):
+            yield replace(trial, stages=(*trial.stages, "cite"), mended=True)
+
+    def _told(self, trial: Trial) -> bool:
+        """Say whether the answer is right and its words are those of the gold's chunks."""
+        texts = [chunk.text for chunk in self._chunks(trial)]
+        return golden.right(self.example, trial.answer) and golden.quotes(trial.answer, texts)
+
+    def _chunks(self, trial: Trial) -> list[Chunk]:
+        """Return the chunks that hold gold."""
+        held = [chunk for stand in self._needed() for chunk in stand.held]
+        return [*held, *(self.added[number][0] for number in trial.numbers if number in self.added)]
+
+    async def _add(
+        self, trial: Trial, stage: str, new: Sequence[tuple[Chunk, Document]], gone: Sequence[int] = ()
+    ) -> Trial:
+        """Try a pipeline that holds some more chunks: each is scored by views built anew, with all others there."""
+        first = EXTRA + len(self.added)
+        extra = {n: (replace(chunk, number=n), document) for n, (chunk, document) in enumerate(new, first)}
+        self.added.update(extra)
+        wraps: dict[str, Wrap] = {"ledger": lambda part: repairs.AddedLedger(part, extra, gone)}
+        for part in PARTS:
+            if part in self.subject.parts:
+                fresh = await self.subject.fresh(part)
+                start = await fresh.position() + 1
+                await fresh.apply([
+                    Change(sequence=at, kind="put", number=n, chunk=chunk, document=document)
+                    for at, (n, (chunk, document)) in enumerate(extra.items(), start)
+                ])  # fmt: skip
+                wraps[part] = partial(repairs.AddedView, fresh=fresh, extra=extra, gone=gone)
+        return await self._try(trial, stage, wraps=wraps, numbers=tuple(extra))
+
+    async def _clean(self) -> None:
+        """Take what was added out of the views that are shared with other questions."""
+        for part in PARTS if self.added else ():
+            if part in self.subject.parts:
+                fresh = await self.subject.fresh(part)
+                start = await fresh.position() + 1
+                await fresh.apply([
+                    Change(sequence=at, kind="remove", number=number) for at, number in enumerate(self.added, start)
+                ])  # fmt: skip
+
+    def _document(self, gold: Gold) -> Document:
+        """Return a document that was lost as a whole."""
+        return Document(
+            id=document_id(gold.document), source=gold.document, version="repaired",
+            title=PurePath(gold.document).stem, readers=self.example.readers,
+        )  # fmt: skip
+
+    async def _told_of(self, first: Trial, found: Trial | None) -> Cause:
+        lost = await self._lost(first)
+        stages = found.stages if found else ("none",)
+        return Cause(example=self.example.id, stage=stages[0], pair=stages[1:], lost=lost)
+
+    async def _lost(self, trial: Trial) -> str:
+        """Return the first stage after which the gold is not there any more, as observed."""
+        seen, numbers = trial.seen, trial.numbers
+        there = {
+            "parse": bool(numbers)
+            or any(one.parsed for one in self._needed())
+            or not self.example.answerable,
+            "split": bool(numbers) or not self.example.answerable,
+            "index": not await self._stale(trial),
+            "visible": not self._hidden(trial),
+            "candidates": self._rank(trial) is not None or not self.example.answerable,
+            "fuse": best(seen.fused, numbers) is not None or not self.example.answerable,
+            "rerank": best(seen.offered, numbers) is not None or not self.example.answerable,
+            "pack": best(seen.read, numbers) is not None or not self.example.answerable,
+            "read": golden.right(self.example, trial.answer),
+        }
+        return next((stage for stage, kept in there.items() if not kept), "cite")
+
+
+def _element(
+    document: Document, needle: str, pages: Sequence[tuple[int | None, str]], stand: Stand
+) -> Element:
+    """Return gold words as a parser should give them: a row under its table's header, or text with its context."""
+    place = Place(page=stand.gold.page)
+    if " | " in needle:
+        cells = tuple(cell.strip() for cell in needle.split(" | "))
+        rows = (*_header(cells, stand.elements), cells)
+        table = Table(rows=rows, header=len(rows) - 1, places=(place,) * len(rows))
+        text = "\n".join(map(markdown_row, rows))
+        return Element(doc_id=document.id, kind="table", text=text, place=place, table=table)
+    text = golden.window(needle, pages, stand.gold.page)
+    pieces = (Piece(start=0, end=len(text), place=place),)
+    return Element(doc_id=document.id, kind="text", text=text, place=place, pieces=pieces)
+
+
+def _header(cells: tuple[str, ...], elements: Sequence[Element]) -> list[tuple[str, ...]]:
+    """Return the header of the table that shares most cells with a row, if it has as many columns."""
+    tables = [one.table for one in elements if one.table and one.table.header]
+    fitting = [one for one in tables if len(one.rows[0]) == len(cells)]
+    if not fitting:
+        return []
+    return [
+        max(fitting, key=lambda one: len(set(cells) & {cell for row in one.rows for cell in row})).rows[0]
+    ]

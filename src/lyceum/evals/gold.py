@@ -1,0 +1,149 @@
+"""Where gold words stand: in elements, chunks and citations, compared without space, case and marks. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from lyceum.core.text import count_tokens, sentences
+from lyceum.core.types import Answer, Chunk, Element, Example, Gold
+from lyceum.evals.metrics import correct, holds
+
+ROOM = 160  # tokens of an ideal chunk, as many as the house's splitter allows
+MOST = 6  # neighbouring chunks over which gold words may be scattered
+AROUND = 500  # characters of the source that an ideal element holds on either side of the gold words
+_marks = re.compile(r"[\W_]+")
+
+
+def squashed(text: str) -> str:
+    """Return letters and digits alone, in one case and one form."""
+    return _marks.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+def answers_of(example: Example) -> list[str]:
+    """Return every spelling of every part of the answer."""
+    return [text for part in example.answers for text in part]
+
+
+def needles(example: Example, gold: Gold) -> list[str]:
+    """Return the gold words to look for: a row or sentence whole, of a longer text the sentences with an answer."""
+    ranges = [] if " | " in gold.text else sentences(gold.text)
+    held = [
+        gold.text[a:b] for a, b in ranges if any(holds(gold.text[a:b], one) for one in answers_of(example))
+    ]
+    return held or ([gold.text] if gold.text.strip() else [])
+
+
+def stands(needle: str, texts: Sequence[str]) -> bool:
+    """Say whether gold words stand in one of the texts; those of a table's row all in one line."""
+    row = " | " in needle
+    wanted = squashed(needle)
+    return any(wanted in squashed(line) for text in texts for line in (text.split("\n") if row else [text]))
+
+
+def parsed(needle: str, elements: Sequence[Element]) -> bool:
+    """Say whether gold words stand in what a parser made: a row in one row, a sentence even across elements."""
+    texts = [one.text for one in elements]
+    if " | " not in needle:
+        return stands(needle, ["".join(texts)])
+    rows = ["".join(row) for one in elements if one.table for row in one.table.rows]
+    wanted = squashed(needle)
+    return any(wanted in squashed(text) for text in [*rows, *(one.text for one in elements if not one.table)])
+
+
+def holding(example: Example, gold: Gold, chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Return the chunks that hold the gold words; without such words those that hold an answer, or else all."""
+    wanted = needles(example, gold)
+    if wanted:
+        return [one for one in chunks if any(stands(needle, [one.text]) for needle in wanted)]
+    answers = answers_of(example)
+    held = [one for one in chunks if any(holds(one.text, answer) for answer in answers)]
+    return held or list(chunks)
+
+
+def cited(example: Example, answer: Answer) -> bool:
+    """Say whether a citation lies on a gold place and, where answers are known, quotes one or the gold words."""
+    answers = answers_of(example)
+    return any(
+        (one.source == gold.document or one.source.endswith("/" + gold.document))
+        and (gold.page is None or one.place.page in (None, gold.page))
+        and (not answers or any(holds(one.quote, text) for text in answers)
+             or any(stands(needle, [one.quote]) for needle in needles(example, gold)))
+        for one in answer.citations for gold in example.gold
+    )  # fmt: skip
+
+
+def right(example: Example, answer: Answer) -> bool:
+    """Say whether the text is right; an example without answers asks for its gold document alone."""
+    return not answer.abstained and correct(example, answer).value in (1.0, None)
+
+
+def mended(example: Example, answer: Answer) -> bool:
+    """Say whether an answer is right and cites gold, or refuses where that is right."""
+    if not example.answerable:
+        return answer.abstained
+    return right(example, answer) and cited(example, answer)
+
+
+def quotes(answer: Answer, texts: Iterable[str]) -> bool:
+    """Say whether a line of the answer, its marks aside, stands in one of the texts."""
+    lines = [re.sub(r"\s*\[\d+\]", "", line) for line in answer.text.split("\n")]
+    said = [squashed(part) for line in lines for part in (line, line.partition(" — ")[2]) if part.strip()]
+    known = [squashed(text) for text in texts]
+    return any(part in text for part in said for text in known if part)
+
+
+def window(needle: str, pages: Sequence[tuple[int | None, str]], page: int | None) -> str:
+    """Return the gold words as they stand in a source, with what is around them; themselves where they do not."""
+    for number, text in pages:
+        if page not in (None, number) and number is not None:
+            continue
+        places = [at for at, letter in enumerate(text) if not _marks.match(letter)]
+        plain, wanted = squashed(text), squashed(needle)
+        at = plain.find(wanted) if len(plain) == len(places) else -1
+        if at >= 0:
+            start, end = places[at], places[at + len(wanted) - 1] + 1
+            before, after = text[max(start - AROUND, 0) : start], text[end : end + AROUND]
+            if start > AROUND:
+                before = before.partition(" ")[2] if " " in before else before
+            return before + text[start:end] + (after.rpartition(" ")[0] or after)
+    return needle
+
+
+def joined(
+    needle: str, chunks: Sequence[Chunk], elements: Sequence[Element]
+) -> tuple[Chunk | None, list[Chunk]]:
+    """Return neighbouring chunks as one, and those: the fewest that hold the words, more as far as there is room."""
+    source = "\n".join(one.text for one in elements)
+    for size in range(2, MOST + 1):
+        for start in range(len(chunks) - size + 1):
+            some = list(chunks[start : start + size])
+            if stands(needle, [_glued(some, source).text]):
+                end = start + size
+                while end < len(chunks) and _fits([*some, chunks[end]], source):
+                    some.append(chunks[end])
+                    end += 1
+                while start and _fits([chunks[start - 1], *some], source):
+                    start -= 1
+                    some.insert(0, chunks[start])
+                return _glued(some, source), some
+    return None, []
+
+
+def _fits(chunks: Sequence[Chunk], source: str) -> bool:
+    same = len({(one.path, one.kind) for one in chunks}) == 1
+    return same and count_tokens(_glued(chunks, source).text) <= ROOM
+
+
+def _glued(chunks: Sequence[Chunk], source: str) -> Chunk:
+    """Return chunks one after the other; what was cut within a line comes together."""
+    text, pieces = "", []
+    for one in chunks:
+        text += "" if not text or text[-8:] + one.text[:8] in source else "\n"
+        pieces += [
+            replace(piece, start=len(text) + piece.start, end=len(text) + piece.end) for piece in one.pieces
+        ]
+        text += one.text
+    return replace(chunks[0], text=text, pieces=tuple(pieces))
