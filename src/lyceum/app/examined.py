@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lyceum.core.protocols import Answerer, View
-from lyceum.core.text import clean
-from lyceum.core.types import Chunk, Document, Element
+from lyceum.core.text import clean, has_cjk
+from lyceum.core.types import Box, Chunk, Document, Element
 from lyceum.evals.stages import Wrap
 from lyceum.store.postings import Postings
 from lyceum.store.vectors import Vectors
@@ -23,6 +23,10 @@ from lyceum.wire import Platform
 
 BATCH = 2_000
 FUNCTIONS = (type, types.ModuleType, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
+LARGER, FULL = 1.2, 0.9
+_html = re.compile(r"<html|<!doctype html", re.I)
+_space = re.compile(r"\s+")
+_head = re.compile(r"<h\d\b[^>]*>", re.I)
 _row = re.compile(r"</tr\s*>|</p\s*>|</h\d\s*>|</li\s*>|<br\s*/?>", re.I)
 _cell = re.compile(r"</t[dh]\s*>\s*(?=<t[dh])", re.I)
 _tag = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.I | re.S)
@@ -166,12 +170,14 @@ def _rebuilt(part: Any, wraps: Mapping[int, Sequence[Wrap]], made: dict[int, Any
 
 
 def _plain(file: Path) -> Sequence[tuple[int | None, str]]:
+    """Return pages with one paragraph, "# heading" or "cell | cell" a line."""
     data = file.read_bytes()
     if data.startswith(b"%PDF"):
         return list(_pdf(data))
     text = data.decode("utf-8", "replace")
-    if "<html" in text[:1_000].lower() or "<!doctype html" in text[:1_000].lower():
-        text = html.unescape(_tag.sub(" ", _row.sub("\n", _cell.sub(" | ", text))))
+    if _html.search(text[:1_000]):
+        marked = _row.sub("\n", _head.sub("\n# ", _cell.sub(" | ", _space.sub(" ", text))))
+        text = html.unescape(_tag.sub("", marked))
     return [(None, clean(text))]
 
 
@@ -180,4 +186,30 @@ def _pdf(data: bytes) -> Iterator[tuple[int, str]]:
 
     with pypdfium2.PdfDocument(data) as document:
         for number in range(len(document)):
-            yield number + 1, clean(document[number].get_textpage().get_text_range())
+            words = document[number].get_textpage()
+            boxes = [words.get_rect(at) for at in range(words.count_rects())]
+            cells = [(box, words.get_text_bounded(*box).strip()) for box in boxes]
+            yield number + 1, clean("\n".join(_lines([(box, text) for box, text in cells if text])))
+
+
+def _lines(cells: Sequence[tuple[Box, str]]) -> list[str]:
+    """Return printed cells as lines: what stands side by side is a row, larger than what follows a heading."""
+    lines: list[list[tuple[Box, str]]] = []
+    for box, text in cells:
+        last = lines[-1][-1][0] if lines else (0.0, 0.0, 0.0, 0.0)
+        beside = box[0] >= last[2] - 1 and min(box[3], last[3]) - max(box[1], last[1]) > 0
+        lines[-1].append((box, text)) if beside and lines else lines.append([(box, text)])
+    right = max((line[-1][0][2] for line in lines), default=0.0)
+    made: list[str] = []
+    full = False  # the line before went on to the margin, so that this one belongs to it
+    for line, after in zip(lines, [*lines[1:], None], strict=True):
+        (_, low, end, high), _ = line[0]
+        text = " | ".join(text for _, text in line)
+        tall = after is not None and high - low > LARGER * (after[0][0][3] - after[0][0][1])
+        if full and made:
+            space = "" if has_cjk(made[-1][-1] + text[0]) else " "
+            made[-1] += space + text
+        else:
+            made.append(f"# {text}" if tall and len(line) == 1 else text)
+        full = len(line) == 1 and not tall and end > FULL * right
+    return made

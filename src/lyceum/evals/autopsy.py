@@ -15,7 +15,6 @@ from pathlib import PurePath
 from typing import Any
 
 from lyceum.core.ids import digest, document_id
-from lyceum.core.text import markdown_row
 from lyceum.core.types import (
     Answer,
     Change,
@@ -24,10 +23,8 @@ from lyceum.core.types import (
     Element,
     Example,
     Gold,
-    Piece,
     Place,
     Query,
-    Table,
 )  # fmt: skip
 from lyceum.evals import gold as golden
 from lyceum.evals import repairs
@@ -168,15 +165,16 @@ class Autopsy:
         if trial.numbers or any(one.parsed for one in self._needed()):
             return
         new: list[tuple[Chunk, Document]] = []
+        gone: list[int] = []
         for stand in self._needed():
             document = stand.document or self._document(stand.gold)
             for needle in golden.needles(self.example, stand.gold):
                 pages = await self.subject.plain(stand.gold.document)
-                element = _element(document, needle, pages, stand)
-                cut = self.subject.split(document, [element])
-                new += [(chunk, document) for chunk in cut if golden.stands(needle, [chunk.text])]
+                elements = golden.ideal(document, needle, pages, Place(page=stand.gold.page))
+                new += [(chunk, document) for chunk in self.subject.split(document, elements)]
+                gone += [chunk.number for chunk in golden.resembling(needle, stand.chunks)]
         if new:
-            yield await self._add(trial, "parse", new)
+            yield await self._add(trial, "parse", new, gone)
 
     async def _split(self, trial: Trial) -> AsyncIterator[Trial]:
         """Put the gold words into one chunk, out of those over which they are scattered."""
@@ -270,20 +268,23 @@ class Autopsy:
         return self.weighed.get(key, [])
 
     async def _fuse(self, trial: Trial) -> AsyncIterator[Trial]:
-        """Let fusion keep the rank that a part gave gold, or weigh its parts otherwise, where it ranks gold lower."""
-        seen = trial.seen
-        rank, fused = self._rank(trial), best(seen.fused, trial.numbers)
-        lost = fused is None or fused > seen.wanted
-        read = best(seen.read, trial.numbers) is not None and "reranker" not in self.subject.parts
-        if not trial.numbers or not all(part in self.subject.parts for part in PARTS) or not (lost or read):
+        """Let fusion keep the rank that a part gave gold, or weigh the parts otherwise.
+
+        Where gold is among the hits that were asked for, fusion is to blame only if most other weights mend.
+        """
+        seen, numbers = trial.seen, trial.numbers
+        rank, fused = self._rank(trial), best(seen.fused, numbers)
+        if not numbers or not all(part in self.subject.parts for part in PARTS):
             return
-        if rank is not None and (fused is None or rank < fused):
-            yield await self._try(trial, "fuse", wraps={
-                "engine": lambda part: repairs.Promoted(part, part.ledger, trial.numbers, rank)
-            })  # fmt: skip
-        for other in await self._weighed(trial):
-            raised = best(other.seen.fused, trial.numbers)
-            if raised is not None and (fused is None or raised < fused):
+        lost = fused is None or fused > seen.wanted
+        if not lost and ("reranker" in self.subject.parts or fused == 1):
+            return
+        weighed = await self._weighed(trial)
+        if lost and rank is not None and (fused is None or rank < fused):
+            wrap = lambda part: repairs.Promoted(part, part.ledger, numbers, rank)  # noqa: E731
+            yield await self._try(trial, "fuse", wraps={"engine": wrap})
+        if lost or 2 * sum(other.mended for other in weighed) > len(weighed):
+            for other in weighed:
                 yield other
 
     async def _rerank(self, trial: Trial) -> AsyncIterator[Trial]:
@@ -305,7 +306,8 @@ class Autopsy:
             return
         above = [number for number, rank in seen.offered.items() if rank <= offered]
         if not all(number in seen.read for number in above):
-            yield await self._try(trial, "pack", wraps={"asks": lambda part: repairs.Kept(part, numbers)})
+            kept = repairs.Kept(numbers)
+            yield await self._try(trial, "pack", wraps={"retriever": kept.found, "asks": kept.given})
 
     async def _read(self, trial: Trial) -> AsyncIterator[Trial]:
         """Answer in the gold's place: what it read held the answer."""
@@ -345,7 +347,13 @@ class Autopsy:
                     for at, (n, (chunk, document)) in enumerate(extra.items(), start)
                 ])  # fmt: skip
                 wraps[part] = partial(repairs.AddedView, fresh=fresh, extra=extra, gone=gone)
-        return await self._try(trial, stage, wraps=wraps, numbers=tuple(extra))
+        held = {
+            chunk.id
+            for one in self.example.gold
+            for chunk in golden.holding(self.example, one, [c for c, _ in new])
+        }
+        numbers = tuple(number for number, (chunk, _) in extra.items() if chunk.id in held)
+        return await self._try(trial, stage, wraps=wraps, numbers=numbers)
 
     async def _clean(self) -> None:
         """Take what was added out of the views that are shared with other questions."""
@@ -386,30 +394,3 @@ class Autopsy:
             "read": golden.right(self.example, trial.answer),
         }
         return next((stage for stage, kept in there.items() if not kept), "cite")
-
-
-def _element(
-    document: Document, needle: str, pages: Sequence[tuple[int | None, str]], stand: Stand
-) -> Element:
-    """Return gold words as a parser should give them: a row under its table's header, or text with its context."""
-    place = Place(page=stand.gold.page)
-    if " | " in needle:
-        cells = tuple(cell.strip() for cell in needle.split(" | "))
-        rows = (*_header(cells, stand.elements), cells)
-        table = Table(rows=rows, header=len(rows) - 1, places=(place,) * len(rows))
-        text = "\n".join(map(markdown_row, rows))
-        return Element(doc_id=document.id, kind="table", text=text, place=place, table=table)
-    text = golden.window(needle, pages, stand.gold.page)
-    pieces = (Piece(start=0, end=len(text), place=place),)
-    return Element(doc_id=document.id, kind="text", text=text, place=place, pieces=pieces)
-
-
-def _header(cells: tuple[str, ...], elements: Sequence[Element]) -> list[tuple[str, ...]]:
-    """Return the header of the table that shares most cells with a row, if it has as many columns."""
-    tables = [one.table for one in elements if one.table and one.table.header]
-    fitting = [one for one in tables if len(one.rows[0]) == len(cells)]
-    if not fitting:
-        return []
-    return [
-        max(fitting, key=lambda one: len(set(cells) & {cell for row in one.rows for cell in row})).rows[0]
-    ]

@@ -7,13 +7,13 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from lyceum.core.text import count_tokens, sentences
-from lyceum.core.types import Answer, Chunk, Element, Example, Gold
+from lyceum.core.text import count_tokens, markdown_row, sentences
+from lyceum.core.types import Answer, Chunk, Document, Element, Example, Gold, Piece, Place, Table
 from lyceum.evals.metrics import correct, holds
 
 ROOM = 160  # tokens of an ideal chunk, as many as the house's splitter allows
 MOST = 6  # neighbouring chunks over which gold words may be scattered
-AROUND = 500  # characters of the source that an ideal element holds on either side of the gold words
+Pages = Sequence[tuple[int | None, str]]
 _marks = re.compile(r"[\W_]+")
 
 
@@ -95,21 +95,50 @@ def quotes(answer: Answer, texts: Iterable[str]) -> bool:
     return any(part in text for part in said for text in known if part)
 
 
-def window(needle: str, pages: Sequence[tuple[int | None, str]], page: int | None) -> str:
-    """Return the gold words as they stand in a source, with what is around them; themselves where they do not."""
+def source(needle: str, pages: Pages, page: int | None) -> tuple[str, list[str]]:
+    """Return from a source the heading over gold words and the lines under it; nothing where they do not stand."""
+    wanted = [squashed(cell) for cell in needle.split(" | ")]
+    found: tuple[int, str, list[str]] = (0, "", [])
     for number, text in pages:
-        if page not in (None, number) and number is not None:
-            continue
-        places = [at for at, letter in enumerate(text) if not _marks.match(letter)]
-        plain, wanted = squashed(text), squashed(needle)
-        at = plain.find(wanted) if len(plain) == len(places) else -1
-        if at >= 0:
-            start, end = places[at], places[at + len(wanted) - 1] + 1
-            before, after = text[max(start - AROUND, 0) : start], text[end : end + AROUND]
-            if start > AROUND:
-                before = before.partition(" ")[2] if " " in before else before
-            return before + text[start:end] + (after.rpartition(" ")[0] or after)
-    return needle
+        for section in re.split(r"(?:^|\n)# ", text) if page in (None, number) or number is None else ():
+            heading, *lines = section.split("\n")
+            held = squashed("".join(lines))
+            if (share := sum(cell in held for cell in wanted)) > found[0]:
+                found = (share, heading, lines)
+    return found[1:]
+
+
+def ideal(document: Document, needle: str, pages: Pages, place: Place) -> list[Element]:
+    """Return gold words as a parser should give them: a row in its table, or a paragraph, each under its heading."""
+    heading, lines = source(needle, pages, place.page)
+    above = (
+        [Element(doc_id=document.id, kind="heading", level=1, text=heading, place=place)] if heading else []
+    )
+    if " | " not in needle:
+        text = next((line for line in lines if stands(needle, [line])), needle)
+        pieces = (Piece(start=0, end=len(text), place=place),)
+        return [*above, Element(doc_id=document.id, kind="text", text=text, place=place, pieces=pieces)]
+    gold = cells(needle)
+    rows = [row for row in map(cells, lines) if len(row) == len(gold)]
+    if gold not in rows:
+        rows.append(gold)
+    table = Table(rows=tuple(rows), header=int(len(rows) > 1), places=(place,) * len(rows))
+    text = "\n".join(map(markdown_row, rows))
+    return [*above, Element(doc_id=document.id, kind="table", text=text, place=place, table=table)]
+
+
+def cells(line: str) -> tuple[str, ...]:
+    """Return the cells of a row."""
+    return tuple(cell.strip() for cell in line.strip("| ").split(" | "))
+
+
+def resembling(needle: str, chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Return the tables' chunks with a row that shares half of the gold row's cells: the same row, read wrong."""
+    gold = set(cells(needle)) if " | " in needle else set[str]()
+    return [
+        one for one in chunks
+        if gold and any(2 * len(gold & set(cells(line))) >= len(gold) for line in one.text.split("\n"))
+    ]  # fmt: skip
 
 
 def joined(

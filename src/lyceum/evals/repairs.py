@@ -104,13 +104,24 @@ class First(Wrapper):
 
 
 class Kept:
-    """All that the search gives for reading, some chunks first, so that no budget can cut them off."""
+    """All that the search gives for reading, some chunks first, so that nothing between can lose them."""
 
-    def __init__(self, retriever: Any, numbers: Sequence[int]) -> None:
-        self.retriever, self.numbers = retriever, numbers
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self.numbers = numbers
+        self.search: Any = None
+
+    def found(self, part: Any) -> Any:
+        """Keep the whole search in mind as it is."""
+        self.search = part
+        return part
+
+    def given(self, _part: Any) -> Kept:
+        """Take the place of what the reader asks for hits."""
+        return self
 
     async def __call__(self, query: Query) -> list[Hit]:
-        return promoted(await self.retriever(query), self.numbers)
+        """Return what the whole search finds."""
+        return promoted(await self.search(query), self.numbers)
 
 
 def promoted(hits: Sequence[Hit], numbers: Sequence[int], rank: int = 1) -> list[Hit]:
