@@ -11,45 +11,33 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import PurePath
 from typing import Any
 
-from lyceum.core.ids import digest, document_id
+from lyceum.core.ids import digest
 from lyceum.core.types import (
     Answer,
     Change,
     Chunk,
     Document,
-    Element,
     Example,
-    Gold,
     Place,
     Query,
 )  # fmt: skip
 from lyceum.evals import gold as golden
-from lyceum.evals import repairs
-from lyceum.evals.metrics import holds
+from lyceum.evals import repairs, words
+from lyceum.evals.gold import Stand
 from lyceum.evals.stages import PARTS, STAGES, Seen, Subject, Wrap, best, watched
 
 EXTRA = 1 << 40  # numbers of chunks that only a repair adds
+STEPS = ("parse", "split", "index", "visible", "candidates", "fuse", "rerank", "pack", "read", "cite")
 WEIGHTS = (0.4, 0.6, 0.2, 0.8, 0.0, 1.0)  # of the dense part, the likelier first
 SAME = 0.05
+SAID = 200  # characters of an answer that facts quote
+FEW = 5  # a reader that takes less than this part of the hits is cut short, whatever their order
 TOLERANCE = {
     "lexical": 0.2,
     "dense": 0.02,
 }  # shares by which a score may differ from that in a view built anew
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stand:
-    """One piece of gold with its document, and where its words are: in the parsed text, in which chunks."""
-
-    gold: Gold
-    document: Document | None = None
-    elements: Sequence[Element] = ()
-    chunks: Sequence[Chunk] = ()
-    parsed: bool = False
-    held: Sequence[Chunk] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +74,18 @@ async def examine(subject: Subject, example: Example) -> Cause:
     return await Autopsy(subject, example)()
 
 
+def waterfall(lost: Sequence[str], answerable: int) -> list[tuple[str, float, int]]:
+    """Return for every step the share of answerable questions whose gold is there after it, and of how many.
+
+    `lost` are the steps at which questions lost theirs; those that it does not name kept it to the end.
+    """
+    kept, made = answerable, []
+    for step in STEPS:
+        kept -= sum(one == step for one in lost)
+        made.append((step, kept / max(answerable, 1), answerable))
+    return made
+
+
 class Autopsy:
     """One question; what a repair puts into fresh views is taken out again at the end."""
 
@@ -97,18 +97,19 @@ class Autopsy:
 
     async def __call__(self) -> Cause:
         """Return the cause."""
-        query = Query(text=self.example.question, readers=self.example.readers, history=self.example.history)
-        self.stands = [await self._stand(gold) for gold in self.example.gold]
-        numbers = tuple(chunk.number for stand in self._needed() for chunk in stand.held)
         try:
-            first = await self._try(Trial(
-                query=query, numbers=numbers, answer=Answer(text=""), seen=Seen(), mended=False,
-            ))  # fmt: skip
-            if first.mended:
-                return Cause(example=self.example.id, stage="sound")
-            return await self._told_of(first, await self._mended(first))
+            first = await self.look()
+            return await self._cause(first, None if first.mended else await self._mended(first))
         finally:
             await self._clean()
+
+    async def look(self) -> Trial:
+        """Return the pipeline as it is, asked once."""
+        query = Query(text=self.example.question, readers=self.example.readers, history=self.example.history)
+        self.stands = [await golden.stand(self.subject, self.example, gold) for gold in self.example.gold]
+        numbers = tuple(chunk.number for stand in self._needed() for chunk in stand.held)
+        blank = Trial(query=query, numbers=numbers, answer=Answer(text=""), seen=Seen(), mended=False)
+        return await self._try(blank)
 
     async def _mended(self, first: Trial) -> Trial | None:
         """Return the first repair, in the order of stages, that mends the answer alone, or else with another one."""
@@ -140,23 +141,8 @@ class Autopsy:
         answer, seen = await watched(self.subject, asked.query, asked.wraps)
         return replace(asked, answer=answer, seen=seen, mended=golden.mended(self.example, answer))
 
-    async def _stand(self, gold: Gold) -> Stand:
-        document = await self.subject.document(gold.document)
-        if document is None:
-            return Stand(gold=gold)
-        elements, chunks = await self.subject.elements(document), await self.subject.chunks(document)
-        wanted = golden.needles(self.example, gold)
-        parsed = not wanted or any(golden.parsed(needle, elements) for needle in wanted)
-        held = golden.holding(self.example, gold, chunks)
-        return Stand(
-            gold=gold, document=document, elements=elements, chunks=chunks, parsed=parsed or bool(held), held=held
-        )  # fmt: skip
-
     def _needed(self) -> list[Stand]:
-        """Return the gold whose words hold an answer; all where none is known to."""
-        answers = golden.answers_of(self.example)
-        held = [one for one in self.stands if any(holds(one.gold.text, text) for text in answers)]
-        return held or self.stands
+        return golden.needed(self.example, self.stands)
 
     # --- one repair a stage: nothing is yielded where nothing is wrong ------------------------------------
 
@@ -167,7 +153,7 @@ class Autopsy:
         new: list[tuple[Chunk, Document]] = []
         gone: list[int] = []
         for stand in self._needed():
-            document = stand.document or self._document(stand.gold)
+            document = stand.document or golden.lost(self.example, stand.gold)
             for needle in golden.needles(self.example, stand.gold):
                 pages = await self.subject.plain(stand.gold.document)
                 elements = golden.ideal(document, needle, pages, Place(page=stand.gold.page))
@@ -270,14 +256,16 @@ class Autopsy:
     async def _fuse(self, trial: Trial) -> AsyncIterator[Trial]:
         """Let fusion keep the rank that a part gave gold, or weigh the parts otherwise.
 
-        Where gold is among the hits that were asked for, fusion is to blame only if most other weights mend.
+        Where gold is among the hits that were asked for, fusion is to blame only if most other weights mend, and the
+        reader took more than a few of them.
         """
         seen, numbers = trial.seen, trial.numbers
         rank, fused = self._rank(trial), best(seen.fused, numbers)
         if not numbers or not all(part in self.subject.parts for part in PARTS):
             return
         lost = fused is None or fused > seen.wanted
-        if not lost and ("reranker" in self.subject.parts or fused == 1):
+        starved = best(seen.read, numbers) is None and FEW * len(seen.read) < len(seen.offered)
+        if not lost and ("reranker" in self.subject.parts or starved):
             return
         weighed = await self._weighed(trial)
         if lost and rank is not None and (fused is None or rank < fused):
@@ -365,17 +353,34 @@ class Autopsy:
                     Change(sequence=at, kind="remove", number=number) for at, number in enumerate(self.added, start)
                 ])  # fmt: skip
 
-    def _document(self, gold: Gold) -> Document:
-        """Return a document that was lost as a whole."""
-        return Document(
-            id=document_id(gold.document), source=gold.document, version="repaired",
-            title=PurePath(gold.document).stem, readers=self.example.readers,
-        )  # fmt: skip
+    async def _cause(self, first: Trial, found: Trial | None) -> Cause:
+        stages = ("sound",) if first.mended else found.stages if found else ("none",)
+        measured = {**self.measured(first), **(found.fix if found else {})}
+        facts, fix = words.facts(self.example.question, stages, measured)
+        lost = "" if first.mended else await self._lost(first)
+        return Cause(
+            example=self.example.id, stage=stages[0], pair=stages[1:], lost=lost, facts=facts, fix=fix
+        )
 
-    async def _told_of(self, first: Trial, found: Trial | None) -> Cause:
-        lost = await self._lost(first)
-        stages = found.stages if found else ("none",)
-        return Cause(example=self.example.id, stage=stages[0], pair=stages[1:], lost=lost)
+    def measured(self, trial: Trial) -> dict[str, Any]:
+        """Return where gold stood at every stage; ranks are None where it did not."""
+        seen, needed = trial.seen, self._needed()
+        owners = frozenset[str]().union(*(one.document.readers for one in needed if one.document))
+        names = {
+            "owners": owners,
+            "readers": self.example.readers,
+            "cited": {one.source for one in trial.answer.citations},
+        }
+        ranks = {part: best(seen.parts[part], trial.numbers) for part in PARTS}
+        ranks |= {name: best(getattr(seen, name), trial.numbers) for name in ("fused", "offered", "read")}
+        return {
+            **ranks, **{name: ", ".join(sorted(one)) or "–" for name, one in names.items()},
+            "document": ", ".join(one.gold.document for one in needed),
+            "elements": sum(len(one.elements) for one in needed), "chunks": sum(len(one.chunks) for one in needed),
+            "parsed": any(one.parsed for one in needed), "held": len(trial.numbers),
+            "visible": not self._hidden(trial), "wanted": seen.wanted, "asked": seen.asked, "hits": len(seen.read),
+            "said": (trial.answer.text or trial.answer.reason)[:SAID], "right": trial.mended,
+        }  # fmt: skip
 
     async def _lost(self, trial: Trial) -> str:
         """Return the first stage after which the gold is not there any more, as observed."""

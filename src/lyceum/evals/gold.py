@@ -1,20 +1,62 @@
-"""Where gold words stand: in elements, chunks and citations, compared without space, case and marks. Pure."""
+"""Where gold words stand: in elements, chunks and citations, compared without space, case and marks."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
+from lyceum.core.ids import document_id
 from lyceum.core.text import count_tokens, markdown_row, sentences
 from lyceum.core.types import Answer, Chunk, Document, Element, Example, Gold, Piece, Place, Table
 from lyceum.evals.metrics import correct, holds
+from lyceum.evals.stages import Subject
 
 ROOM = 160  # tokens of an ideal chunk, as many as the house's splitter allows
 MOST = 6  # neighbouring chunks over which gold words may be scattered
 Pages = Sequence[tuple[int | None, str]]
 _marks = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stand:
+    """One piece of gold with its document, and where its words are: in the parsed text, in which chunks."""
+
+    gold: Gold
+    document: Document | None = None
+    elements: Sequence[Element] = ()
+    chunks: Sequence[Chunk] = ()
+    parsed: bool = False
+    held: Sequence[Chunk] = ()
+
+
+async def stand(subject: Subject, example: Example, gold: Gold) -> Stand:
+    """Return where a piece of gold stands in a pipeline's ledger."""
+    document = await subject.document(gold.document)
+    if document is None:
+        return Stand(gold=gold)
+    elements, chunks = await subject.elements(document), await subject.chunks(document)
+    wanted, held = needles(example, gold), holding(example, gold, chunks)
+    there = not wanted or bool(held) or any(parsed(needle, elements) for needle in wanted)
+    return Stand(gold=gold, document=document, elements=elements, chunks=chunks, parsed=there, held=held)
+
+
+def needed(example: Example, stands: Sequence[Stand]) -> list[Stand]:
+    """Return the gold whose words hold an answer; all where none is known to."""
+    answers = answers_of(example)
+    held = [one for one in stands if any(holds(one.gold.text, text) for text in answers)]
+    return held or list(stands)
+
+
+def lost(example: Example, gold: Gold) -> Document:
+    """Return a document that was lost as a whole."""
+    name = PurePath(gold.document)
+    return Document(
+        id=document_id(gold.document), source=gold.document, version="repaired", title=name.stem,
+        readers=example.readers,
+    )  # fmt: skip
 
 
 def squashed(text: str) -> str:
