@@ -26,7 +26,7 @@ from lyceum.core.types import (
 from lyceum.evals import gold as golden
 from lyceum.evals import repairs, words
 from lyceum.evals.gold import Stand
-from lyceum.evals.stages import PARTS, STAGES, Seen, Subject, Wrap, best, watched
+from lyceum.evals.stages import PARTS, PLACES, STAGES, Seen, Subject, Wrap, watched
 
 EXTRA = 1 << 40  # numbers of chunks that only a repair adds
 STEPS = ("parse", "split", "index", "visible", "candidates", "fuse", "rerank", "pack", "read", "cite")
@@ -225,19 +225,17 @@ class Autopsy:
         """Let a part rank gold first, where no part does so well enough for any fusion to deliver it."""
         if part not in self.subject.parts or not trial.numbers:
             return
-        enough = trial.seen.wanted
+        enough = trial.seen.asked["fused"]
         if (self._rank(trial) or enough + 1) <= enough:
             return
         for other in await self._weighed(trial):
-            if (best(other.seen.fused, trial.numbers) or enough + 1) <= enough:
+            if (other.seen.best("fused", trial.numbers) or enough + 1) <= enough:
                 return
         yield await self._try(trial, part, wraps={part: lambda view: repairs.Lifted(view, trial.numbers)})
 
     def _rank(self, trial: Trial) -> int | None:
         """Return the best rank that a part gave gold."""
-        return min(
-            (rank for part in PARTS if (rank := best(trial.seen.parts[part], trial.numbers))), default=None
-        )
+        return min((rank for part in PARTS if (rank := trial.seen.best(part, trial.numbers))), default=None)
 
     async def _weighed(self, trial: Trial) -> list[Trial]:
         """Return the trial with other weights of fusion, where there is one."""
@@ -260,11 +258,13 @@ class Autopsy:
         reader took more than a few of them.
         """
         seen, numbers = trial.seen, trial.numbers
-        rank, fused = self._rank(trial), best(seen.fused, numbers)
+        rank, fused = self._rank(trial), seen.best("fused", numbers)
         if not numbers or not all(part in self.subject.parts for part in PARTS):
             return
-        lost = fused is None or fused > seen.wanted
-        starved = best(seen.read, numbers) is None and FEW * len(seen.read) < len(seen.offered)
+        lost = fused is None or fused > seen.asked["fused"]
+        starved = seen.best("read", numbers) is None and FEW * len(seen.ranks["read"]) < len(
+            seen.ranks["offered"]
+        )
         if not lost and ("reranker" in self.subject.parts or starved):
             return
         weighed = await self._weighed(trial)
@@ -278,10 +278,10 @@ class Autopsy:
     async def _rerank(self, trial: Trial) -> AsyncIterator[Trial]:
         """Let the reranker rank gold first, where it ranks it lower than before or does nothing."""
         seen, numbers = trial.seen, trial.numbers
-        fused, offered = best(seen.fused, numbers), best(seen.offered, numbers)
+        fused, offered = seen.best("fused", numbers), seen.best("offered", numbers)
         if "reranker" not in self.subject.parts or fused is None:
             return
-        if offered is None or offered > min(fused, seen.asked) or (seen.passed and offered > 1):
+        if offered is None or offered > min(fused, seen.asked["offered"]) or (seen.passed and offered > 1):
             yield await self._try(
                 trial, "rerank", wraps={"reranker": lambda part: repairs.First(part, numbers)}
             )
@@ -289,23 +289,23 @@ class Autopsy:
     async def _pack(self, trial: Trial) -> AsyncIterator[Trial]:
         """Give the reader all that the search offers, gold first, where gold or what stands above it is lost."""
         seen, numbers = trial.seen, trial.numbers
-        offered = best(seen.offered, numbers)
+        offered = seen.best("offered", numbers)
         if offered is None:
             return
-        above = [number for number, rank in seen.offered.items() if rank <= offered]
-        if not all(number in seen.read for number in above):
+        above = [number for number, rank in seen.ranks["offered"].items() if rank <= offered]
+        if not all(number in seen.ranks["read"] for number in above):
             kept = repairs.Kept(numbers)
             yield await self._try(trial, "pack", wraps={"retriever": kept.found, "asks": kept.given})
 
     async def _read(self, trial: Trial) -> AsyncIterator[Trial]:
         """Answer in the gold's place: what it read held the answer."""
-        read = best(trial.seen.read, trial.numbers) is not None or not self.example.answerable
+        read = trial.seen.best("read", trial.numbers) is not None or not self.example.answerable
         if read and not self._told(trial):
             yield replace(trial, stages=(*trial.stages, "read"), mended=True)
 
     async def _cite(self, trial: Trial) -> AsyncIterator[Trial]:
         """Cite in the answer's place: what it says stands in the gold that it read."""
-        if best(trial.seen.read, trial.numbers) is not None and self._told(trial):
+        if trial.seen.best("read", trial.numbers) is not None and self._told(trial):
             yield replace(trial, stages=(*trial.stages, "cite"), mended=True)
 
     def _told(self, trial: Trial) -> bool:
@@ -371,31 +371,31 @@ class Autopsy:
             "readers": self.example.readers,
             "cited": {one.source for one in trial.answer.citations},
         }
-        ranks = {part: best(seen.parts[part], trial.numbers) for part in PARTS}
-        ranks |= {name: best(getattr(seen, name), trial.numbers) for name in ("fused", "offered", "read")}
+        ranks = {place: seen.best(place, trial.numbers) for place in PLACES}
         return {
             **ranks, **{name: ", ".join(sorted(one)) or "–" for name, one in names.items()},
             "document": ", ".join(one.gold.document for one in needed),
             "elements": sum(len(one.elements) for one in needed), "chunks": sum(len(one.chunks) for one in needed),
             "parsed": any(one.parsed for one in needed), "held": len(trial.numbers),
-            "visible": not self._hidden(trial), "wanted": seen.wanted, "asked": seen.asked, "hits": len(seen.read),
+            "visible": not self._hidden(trial), "wanted": seen.asked["fused"], "asked": seen.asked["offered"],
+            "hits": len(seen.ranks["read"]),
             "said": (trial.answer.text or trial.answer.reason)[:SAID], "right": trial.mended,
         }  # fmt: skip
 
     async def _lost(self, trial: Trial) -> str:
         """Return the first stage after which the gold is not there any more, as observed."""
         seen, numbers = trial.seen, trial.numbers
+        if not self.example.answerable:
+            return "read"
         there = {
-            "parse": bool(numbers)
-            or any(one.parsed for one in self._needed())
-            or not self.example.answerable,
-            "split": bool(numbers) or not self.example.answerable,
+            "parse": bool(numbers) or any(one.parsed for one in self._needed()),
+            "split": bool(numbers),
             "index": not await self._stale(trial),
             "visible": not self._hidden(trial),
-            "candidates": self._rank(trial) is not None or not self.example.answerable,
-            "fuse": best(seen.fused, numbers) is not None or not self.example.answerable,
-            "rerank": best(seen.offered, numbers) is not None or not self.example.answerable,
-            "pack": best(seen.read, numbers) is not None or not self.example.answerable,
+            "candidates": self._rank(trial),
+            "fuse": seen.best("fused", numbers),
+            "rerank": seen.best("offered", numbers),
+            "pack": seen.best("read", numbers),
             "read": golden.right(self.example, trial.answer),
         }
         return next((stage for stage, kept in there.items() if not kept), "cite")

@@ -6,8 +6,9 @@ It is watched by wrapping parts, so that whatever runs, runs for real. Knows no 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from lyceum.core.protocols import Answerer, View
@@ -17,6 +18,12 @@ STAGES = (
     "parse", "split", "index", "visible", "lexical", "dense", "fuse", "rerank", "pack", "read", "cite",
 )  # fmt: skip
 PARTS = ("lexical", "dense")
+PLACES = (
+    *PARTS,
+    "fused",
+    "offered",
+    "read",
+)  # "offered" is what the whole search gives, "read" what reaches the reader
 Wrap = Callable[[Any], Any]
 Scored = list[tuple[int, float]]
 
@@ -61,32 +68,28 @@ class Subject(Protocol):
 
 @dataclass(slots=True)
 class Seen:
-    """What went through a pipeline while it answered: for each chunk its best rank (from one) at every stage.
+    """What went through a pipeline while it answered: each chunk's best rank (from one) and its score, by stage.
 
-    `offered` is what the whole search gave for reading, `read` what reached the reader.
+    `asked` is how many hits were asked for there; `passed` says that a reranker left every order as it was.
     """
 
-    parts: dict[str, dict[int, int]] = field(default_factory=lambda: {part: {} for part in PARTS})
-    scores: dict[str, dict[int, float]] = field(default_factory=lambda: {part: {} for part in PARTS})
-    fused: dict[int, int] = field(default_factory=dict)
-    offered: dict[int, int] = field(default_factory=dict)
-    read: dict[int, int] = field(default_factory=dict)
-    depth: int = 0  # candidates that were asked of each part
-    wanted: int = 0  # hits that were asked of the engine
-    asked: int = 0  # hits that were asked of the whole search
-    passed: bool = False  # a reranker was there and left every order as it was
-    questions: list[str] = field(default_factory=list)
+    ranks: dict[str, dict[int, int]] = field(default_factory=lambda: {place: {} for place in PLACES})
+    scores: dict[str, dict[int, float]] = field(default_factory=lambda: {place: {} for place in PLACES})
+    asked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PLACES, 0))
+    passed: bool = False
 
+    def note(self, place: str, found: Sequence[tuple[int, float]], asked: int = 0) -> None:
+        """Keep what is better than what was known."""
+        self.asked[place] = max(self.asked[place], asked)
+        ranks, scores = self.ranks[place], self.scores[place]
+        for rank, (number, score) in enumerate(found, 1):
+            ranks[number] = min(rank, ranks.get(number, rank))
+            scores[number] = max(score, scores.get(number, score))
 
-def best(ranks: Mapping[int, int], numbers: Sequence[int]) -> int | None:
-    """Return the best rank of some chunks."""
-    return min((ranks[number] for number in numbers if number in ranks), default=None)
-
-
-def note(ranks: dict[int, int], numbers: Sequence[int]) -> None:
-    """Keep the better ranks."""
-    for rank, number in enumerate(numbers, 1):
-        ranks[number] = min(rank, ranks.get(number, rank))
+    def best(self, place: str, numbers: Sequence[int]) -> int | None:
+        """Return the best rank of some chunks."""
+        ranks = self.ranks[place]
+        return min((ranks[number] for number in numbers if number in ranks), default=None)
 
 
 class Wrapper:
@@ -99,66 +102,40 @@ class Wrapper:
         return getattr(self.part, name)
 
 
-class SeenView(Wrapper):
-    """A view that notes what it found."""
+class Watched(Wrapper):
+    """A part that notes what it found, or, where hits are read, what it was given."""
 
-    def __init__(self, part: Any, name: str, seen: Seen) -> None:
+    def __init__(self, part: Any, place: str, seen: Seen) -> None:
         super().__init__(part)
-        self.called, self.seen = name, seen
+        self.place, self.seen, self.same = place, seen, True
 
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> Scored:
         found: Scored = await self.part.find(query, k, among)
         if among is None:
-            self.seen.depth = max(self.seen.depth, k)
-            note(self.seen.parts[self.called], [number for number, _ in found])
-        for number, score in found:
-            self.seen.scores[self.called].setdefault(number, score)
+            self.seen.note(self.place, found, k)
         return found
 
-
-class SeenSearch(Wrapper):
-    """A retriever that notes its hits: those of the engine, or of the whole search."""
-
-    def __init__(self, part: Any, seen: Seen, *, whole: bool) -> None:
-        super().__init__(part)
-        self.whole, self.seen = whole, seen
-
-    async def __call__(self, query: Query) -> list[Hit]:
-        hits: list[Hit] = await self.part(query)
-        numbers = [hit.chunk.number for hit in hits]
-        if self.whole:
-            self.seen.asked = max(self.seen.asked, query.top_k)
-            self.seen.questions.append(query.text)
+    async def __call__(self, query: Query, *given: Sequence[Hit]) -> Any:
+        if self.place == "read":
+            self.seen.note("read", _scored(given[0]))
+            return await self.part(query, *given)
+        hits: list[Hit] = await self.part(query, *given)
+        if self.place == "reranker":
+            self.same &= [n for n, _ in _scored(hits)] == [n for n, _ in _scored(given[0])]
+            self.seen.passed = self.same and len(hits) > 1
         else:
-            self.seen.wanted = max(self.seen.wanted, query.top_k)
-        note(self.seen.offered if self.whole else self.seen.fused, numbers)
+            self.seen.note(self.place, _scored(hits), query.top_k)
         return hits
 
 
-class SeenRerank(Wrapper):
-    """A reranker that notes whether it ever changed an order."""
-
-    def __init__(self, part: Any, seen: Seen) -> None:
-        super().__init__(part)
-        self.seen, self.same = seen, True
-
-    async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
-        found: list[Hit] = await self.part(query, hits)
-        self.same &= [one.chunk.number for one in found] == [one.chunk.number for one in hits]
-        self.seen.passed = self.same and len(hits) > 2
-        return found
+def _scored(hits: Sequence[Hit]) -> Scored:
+    return [(hit.chunk.number, hit.score) for hit in hits]
 
 
-class SeenReading(Wrapper):
-    """Evidence that notes the hits that it is given to read."""
-
-    def __init__(self, part: Any, seen: Seen) -> None:
-        super().__init__(part)
-        self.seen = seen
-
-    async def __call__(self, query: Query, hits: Sequence[Hit]) -> Any:
-        note(self.seen.read, [hit.chunk.number for hit in hits])
-        return await self.part(query, hits)
+EYES = {
+    "lexical": "lexical", "dense": "dense", "engine": "fused", "reranker": "reranker", "retriever": "offered",
+    "evidence": "read",
+}  # fmt: skip
 
 
 async def watched(
@@ -170,19 +147,10 @@ async def watched(
     for repair in repairs:
         for name, wrap in repair.items():
             wraps[name].append(wrap)
-    eyes: dict[str, Wrap] = {
-        "lexical": lambda part: SeenView(part, "lexical", seen),
-        "dense": lambda part: SeenView(part, "dense", seen),
-        "engine": lambda part: SeenSearch(part, seen, whole=False),
-        "reranker": lambda part: SeenRerank(part, seen),
-        "retriever": lambda part: SeenSearch(part, seen, whole=True),
-        "evidence": lambda part: SeenReading(part, seen),
-    }
-    for name, eye in eyes.items():
+    for name, place in EYES.items():
         if name in wraps:
-            wraps[name].append(eye)
-    answer: Awaitable[Answer] = subject.exchanged(wraps)(query)
-    found = await answer
+            wraps[name].append(partial(Watched, place=place, seen=seen))
+    answer = await subject.exchanged(wraps)(query)
     if "evidence" not in wraps:
-        note(seen.read, [hit.chunk.number for hit in found.hits])
-    return found, seen
+        seen.note("read", _scored(answer.hits))
+    return answer, seen

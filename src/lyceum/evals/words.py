@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from lyceum.core.text import language
+from lyceum.evals.stages import PLACES
 
 FACTS = {
     "en": {
-        "parse": "The gold words are not in what was parsed of {document} ({elements} elements). Read in as they stand"
-        " in the source, they give the right answer.",
+        "parse": "The gold words are not in what was parsed of {document} ({elements} elements). Read in as they"
+        " stand in the source, they give the right answer.",
         "split": "{document} was parsed with the gold words, but none of its {chunks} chunks holds them whole. In one"
         " chunk they give the right answer.",
         "index": "The {part} index lacks the gold's chunk or scores it otherwise than one built anew from the ledger."
@@ -40,13 +41,16 @@ FACTS = {
     },
     "zh": {
         "parse": "从 {document} 解析出的内容（{elements} 个元素）中没有依据原文；按原文读入后，回答正确。",
-        "split": "{document} 的解析结果中有依据原文，但其 {chunks} 个片段中没有一个完整包含它；放进一个片段后，回答正确。",
+        "split": "{document} 的解析结果中有依据原文，但其 {chunks} 个片段中没有一个完整包含它；"
+        "放进一个片段后，回答正确。",
         "index": "{part} 索引中没有依据片段，或得分与由账本重建的索引不同；换用新索引后，回答正确。",
         "visible": "{document} 只有 {owners} 可读，而提问者是 {readers}；以其权限提问，回答正确。",
-        "candidates": "依据片段按词语为{lexical}，按语义为{dense}，而检索只要 {wanted} 条；由其中一路排在首位后，回答正确。",
+        "candidates": "依据片段按词语为{lexical}，按语义为{dense}，而检索只要 {wanted} 条；"
+        "由其中一路排在首位后，回答正确。",
         "fuse": "依据片段按词语为{lexical}，按语义为{dense}，融合后却为{fused}。{how}回答正确。",
         "rerank": "依据片段进入重排时为{fused}，重排后为{offered}；放在首位后，回答正确。",
-        "pack": "检索给出的依据片段为{offered}（共要 {asked} 条）；阅读器得到 {hits} 条，其中依据片段为{read}；放在首位后，回答正确。",
+        "pack": "检索给出的依据片段为{offered}（共要 {asked} 条）；阅读器得到 {hits} 条，其中依据片段为{read}；"
+        "放在首位后，回答正确。",
         "read": "阅读器得到的 {hits} 条中依据片段为{read}，它的回答是：“{said}”。",
         "cite": "回答正确，且出自所读的依据，但引用的是 {cited}。",
         "none": "修复任何一个或两个环节都不能使回答正确。",
@@ -57,8 +61,8 @@ FACTS = {
         "rank": "第 {rank} 名", "beyond": "不在其中",
         "parted": "A：{a}B：{b}两者从 {stage} 环节分开：A 中{left}，B 中{right}。",
         "same": "A：{a}B：{b}依据在两者的每个环节都相同。",
-        "journey": "依据片段按词语为{lexical}，按语义为{dense}，融合后为{fused}，检索结果中为{offered}，阅读内容中为{read}；"
-        "回答{right}：“{said}”。",
+        "journey": "依据片段按词语为{lexical}，按语义为{dense}，融合后为{fused}，检索结果中为{offered}，"
+        "阅读内容中为{read}；回答{right}：“{said}”。",
         "correct": "正确", "wrong": "错误", "there": "在", "gone": "不在其中",
     },
 }  # fmt: skip
@@ -92,7 +96,6 @@ FIX = {
         "none": "检查依据是否包含答案。", "sound": "",
     },
 }  # fmt: skip
-RANKS = ("lexical", "dense", "fused", "offered", "read")
 
 
 def facts(question: str, stages: tuple[str, ...], measured: Mapping[str, Any]) -> tuple[str, str]:
@@ -112,7 +115,7 @@ def ranked(spoken: str, measured: Mapping[str, Any]) -> dict[str, str]:
     table = FACTS[spoken]
     return {
         name: table["rank"].format(rank=measured[name]) if measured.get(name) else table["beyond"]
-        for name in RANKS
+        for name in PLACES
     }
 
 
@@ -127,7 +130,7 @@ def parting(question: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
         if bool(a[stage]) != bool(b[stage]):
             left, right = (table["there" if one[stage] else "gone"] for one in (a, b))
             return table["parted"].format(a=told[0], b=told[1], stage=stage, left=left, right=right)
-    for stage in RANKS:
+    for stage in PLACES:
         left, right = ranked(spoken, a)[stage], ranked(spoken, b)[stage]
         if left != right:
             return table["parted"].format(a=told[0], b=told[1], stage=stage, left=left, right=right)
