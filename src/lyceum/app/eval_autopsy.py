@@ -84,7 +84,7 @@ async def run_autopsy(arguments: argparse.Namespace, settings: Settings) -> int:
     lost = [one.lost for one in failing if one.example in answerable]
     found: dict[str, Any] = {
         "waterfall": autopsy.waterfall(lost, len(answerable)),
-        "causes": [{("with" if name == "pair" else name): value for name, value in asdict(one).items()} for one in failing],
+        "causes": [_told(one) for one in failing],
     }  # fmt: skip
     if arguments.against:
         found["parted"] = await _parted(run, arguments, settings, [one.example for one in failing])
@@ -96,6 +96,11 @@ async def run_autopsy(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         _print(run, found, len(causes) - len(failing))
     return OK
+
+
+def _told(cause: Cause) -> dict[str, Any]:
+    row = asdict(cause)
+    return {**row, "with": row.pop("pair")}
 
 
 async def _causes(run: Run, failed: Sequence[Example], subject: Examined, *, quiet: bool) -> list[Cause]:

@@ -11,6 +11,7 @@ import types
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from lyceum.core.protocols import Answerer, View
@@ -23,7 +24,7 @@ from lyceum.wire import Platform
 
 BATCH = 2_000
 FUNCTIONS = (type, types.ModuleType, types.FunctionType, types.MethodType, types.BuiltinFunctionType)
-LARGER, FULL = 1.2, 0.9
+LARGER, FULL = 1.25, 0.9
 _html = re.compile(r"<html|<!doctype html", re.I)
 _space = re.compile(r"\s+")
 _head = re.compile(r"<h\d\b[^>]*>", re.I)
@@ -200,16 +201,16 @@ def _lines(cells: Sequence[tuple[Box, str]]) -> list[str]:
         beside = box[0] >= last[2] - 1 and min(box[3], last[3]) - max(box[1], last[1]) > 0
         lines[-1].append((box, text)) if beside and lines else lines.append([(box, text)])
     right = max((line[-1][0][2] for line in lines), default=0.0)
+    heights = [max(box[3] - box[1] for box, _ in line) for line in lines]
+    tall = LARGER * median(heights or [0.0])
     made: list[str] = []
     full = False  # the line before went on to the margin, so that this one belongs to it
-    for line, after in zip(lines, [*lines[1:], None], strict=True):
-        (_, low, end, high), _ = line[0]
+    for line, height in zip(lines, heights, strict=True):
         text = " | ".join(text for _, text in line)
-        tall = after is not None and high - low > LARGER * (after[0][0][3] - after[0][0][1])
-        if full and made:
-            space = "" if has_cjk(made[-1][-1] + text[0]) else " "
-            made[-1] += space + text
+        headed = height > tall and len(line) == 1
+        if full and not headed:
+            made[-1] += ("" if has_cjk(made[-1][-1] + text[0]) else " ") + text
         else:
-            made.append(f"# {text}" if tall and len(line) == 1 else text)
-        full = len(line) == 1 and not tall and end > FULL * right
+            made.append(f"# {text}" if headed else text)
+        full = len(line) == 1 and not headed and line[0][0][2] > FULL * right
     return made

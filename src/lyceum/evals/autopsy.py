@@ -153,9 +153,9 @@ class Autopsy:
         new: list[tuple[Chunk, Document]] = []
         gone: list[int] = []
         for stand in self._needed():
-            document = stand.document or golden.lost(self.example, stand.gold)
+            pages = await self.subject.plain(stand.gold.document)
+            document = stand.document or golden.lost(self.example, stand.gold, pages)
             for needle in golden.needles(self.example, stand.gold):
-                pages = await self.subject.plain(stand.gold.document)
                 elements = golden.ideal(document, needle, pages, Place(page=stand.gold.page))
                 new += [(chunk, document) for chunk in self.subject.split(document, elements)]
                 gone += [chunk.number for chunk in golden.resembling(needle, stand.chunks)]
@@ -262,9 +262,9 @@ class Autopsy:
         if not numbers or not all(part in self.subject.parts for part in PARTS):
             return
         lost = fused is None or fused > seen.asked["fused"]
-        starved = seen.best("read", numbers) is None and FEW * len(seen.ranks["read"]) < len(
-            seen.ranks["offered"]
-        )
+        few = FEW * len(seen.ranks["read"]) < len(seen.ranks["offered"])
+        deaf = getattr(self.subject.parts["engine"], "weight", None) in (0.0, 1.0)  # to one of its parts
+        starved = seen.best("read", numbers) is None and few and not deaf
         if not lost and ("reranker" in self.subject.parts or starved):
             return
         weighed = await self._weighed(trial)
@@ -282,9 +282,9 @@ class Autopsy:
         if "reranker" not in self.subject.parts or fused is None:
             return
         if offered is None or offered > min(fused, seen.asked["offered"]) or (seen.passed and offered > 1):
-            yield await self._try(
-                trial, "rerank", wraps={"reranker": lambda part: repairs.First(part, numbers)}
-            )
+            for real in (True, False):
+                wrap = partial(repairs.First, numbers=numbers, real=real)
+                yield await self._try(trial, "rerank", wraps={"reranker": wrap})
 
     async def _pack(self, trial: Trial) -> AsyncIterator[Trial]:
         """Give the reader all that the search offers, gold first, where gold or what stands above it is lost."""

@@ -50,12 +50,12 @@ def needed(example: Example, stands: Sequence[Stand]) -> list[Stand]:
     return held or list(stands)
 
 
-def lost(example: Example, gold: Gold) -> Document:
-    """Return a document that was lost as a whole."""
-    name = PurePath(gold.document)
+def lost(example: Example, gold: Gold, pages: Pages) -> Document:
+    """Return a document that was lost as a whole; its first heading is its title."""
+    titles = re.findall(r"^# (.+)", "\n".join(text for _, text in pages), re.M)
     return Document(
-        id=document_id(gold.document), source=gold.document, version="repaired", title=name.stem,
-        readers=example.readers,
+        id=document_id(gold.document), source=gold.document, version="repaired", readers=example.readers,
+        title=titles[0] if titles else PurePath(gold.document).stem,
     )  # fmt: skip
 
 
@@ -170,8 +170,9 @@ def ideal(document: Document, needle: str, pages: Pages, place: Place) -> list[E
 
 
 def cells(line: str) -> tuple[str, ...]:
-    """Return the cells of a row."""
-    return tuple(cell.strip() for cell in line.strip("| ").split(" | "))
+    """Return the cells of a row, Markdown or gold words."""
+    inner = line.strip().strip("|") if line.startswith("|") else line
+    return tuple(cell.strip() for cell in inner.split("|"))
 
 
 def resembling(needle: str, chunks: Sequence[Chunk]) -> list[Chunk]:

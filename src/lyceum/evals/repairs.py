@@ -93,14 +93,14 @@ class Promoted(Wrapper):
 
 
 class First(Wrapper):
-    """A reranker that ranks some chunks first."""
+    """A reranker that ranks some chunks first, and the others by the real one or, without it, as they came."""
 
-    def __init__(self, part: Any, numbers: Sequence[int]) -> None:
+    def __init__(self, part: Any, numbers: Sequence[int], *, real: bool) -> None:
         super().__init__(part)
-        self.numbers = numbers
+        self.numbers, self.real = numbers, real
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
-        return promoted(await self.part(query, hits), self.numbers)
+        return promoted(await self.part(query, hits) if self.real else hits, self.numbers)
 
 
 class Kept:

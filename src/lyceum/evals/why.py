@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from lyceum.core.errors import NotFound
@@ -78,9 +79,7 @@ async def _changes(subject: Subject, query: Query, document: Document, seen: See
         yield replace(query, top_k=top_k), (), {**owners, "top_k": top_k}
     if hasattr(subject.parts.get("engine"), "weight"):
         for weight in WEIGHTS:
-            wraps: Mapping[str, Wrap] = {
-                "engine": lambda part, weight=weight: repairs.Reweighted(part, weight)
-            }
+            wraps: Mapping[str, Wrap] = {"engine": partial(repairs.Reweighted, weight=weight)}
             yield query, (wraps,), {**owners, "weight": weight}
     known = query.text.lower()
     chunks = await subject.chunks(document)
