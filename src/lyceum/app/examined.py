@@ -117,7 +117,7 @@ def _parts(platform: Platform) -> dict[str, Any]:
     engine = hybrid or _holder(whole, "view")
     parts = {"asks": asks, "retriever": whole}
     if reader:
-        parts["evidence"] = vars(reader)["evidence"]
+        parts |= {"evidence": vars(reader)["evidence"], "reader": reader}
     if reranked:
         parts["reranker"] = vars(reranked)["reranker"]
     if engine:
@@ -126,7 +126,7 @@ def _parts(platform: Platform) -> dict[str, Any]:
         parts |= {"lexical": vars(hybrid)["lexical"], "dense": vars(hybrid)["dense"]}
     elif engine:
         parts["lexical" if hasattr(engine.view, "analyzer") else "dense"] = vars(engine)["view"]
-    order = ("ledger", "lexical", "dense", "engine", "reranker", "retriever", "asks", "evidence")
+    order = ("ledger", "lexical", "dense", "engine", "reranker", "retriever", "asks", "evidence", "reader")
     return {name: parts[name] for name in order if name in parts}
 
 

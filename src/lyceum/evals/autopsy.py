@@ -32,6 +32,7 @@ EXTRA = 1 << 40  # numbers of chunks that only a repair adds
 STEPS = ("parse", "split", "index", "visible", "candidates", "fuse", "rerank", "pack", "read", "cite")
 WEIGHTS = (0.4, 0.6, 0.2, 0.8, 0.0, 1.0)  # of the dense part, the likelier first
 SAME = 0.05
+ROOM = 10  # times the budget, for a reader that was cut short
 SAID = 200  # characters of an answer that facts quote
 FEW = 5  # a reader that takes less than this part of the hits is cut short, whatever their order
 TOLERANCE = {
@@ -245,7 +246,7 @@ class Autopsy:
             self.weighed[key] = [
                 await self._try(
                     trial, "fuse", fix={"weight": other},
-                    wraps={"engine": lambda part, other=other: repairs.Reweighted(part, other)},
+                    wraps={"engine": partial(repairs.changed, weight=other)},
                 )
                 for other in WEIGHTS if abs(other - now) > SAME
             ]  # fmt: skip
@@ -287,15 +288,18 @@ class Autopsy:
                 yield await self._try(trial, "rerank", wraps={"reranker": wrap})
 
     async def _pack(self, trial: Trial) -> AsyncIterator[Trial]:
-        """Give the reader all that the search offers, gold first, where gold or what stands above it is lost."""
+        """Give the reader all that the search offers, gold first, or more room, where what is offered is lost."""
         seen, numbers = trial.seen, trial.numbers
-        offered = seen.best("offered", numbers)
+        offered, read = seen.best("offered", numbers), seen.ranks["read"]
         if offered is None:
             return
-        above = [number for number, rank in seen.ranks["offered"].items() if rank <= offered]
-        if not all(number in seen.ranks["read"] for number in above):
+        if not all(number in read for number, rank in seen.ranks["offered"].items() if rank <= offered):
             kept = repairs.Kept(numbers)
             yield await self._try(trial, "pack", wraps={"retriever": kept.found, "asks": kept.given})
+        budget = getattr(self.subject.parts.get("reader"), "budget", None)
+        if budget is not None and FEW * len(read) < len(seen.ranks["offered"]):
+            wrap = partial(repairs.changed, budget=ROOM * budget)
+            yield await self._try(trial, "pack", wraps={"reader": wrap})
 
     async def _read(self, trial: Trial) -> AsyncIterator[Trial]:
         """Answer in the gold's place: what it read held the answer."""

@@ -153,15 +153,18 @@ def source(needle: str, pages: Pages, page: int | None) -> tuple[str, list[str]]
 def ideal(document: Document, needle: str, pages: Pages, place: Place) -> list[Element]:
     """Return gold words as a parser should give them: a row in its table, or a paragraph, each under its heading."""
     heading, lines = source(needle, pages, place.page)
-    above = (
-        [Element(doc_id=document.id, kind="heading", level=1, text=heading, place=place)] if heading else []
-    )
+    above = []
+    if heading:
+        above.append(Element(doc_id=document.id, kind="heading", level=1, text=heading, place=place))
     if " | " not in needle:
         text = next((line for line in lines if stands(needle, [line])), needle)
         pieces = (Piece(start=0, end=len(text), place=place),)
         return [*above, Element(doc_id=document.id, kind="text", text=text, place=place, pieces=pieces)]
     gold = cells(needle)
-    rows = [row for row in map(cells, lines) if len(row) == len(gold)]
+    printed = [cells(line) for line in lines if "|" in line]
+    if printed and len(printed[0]) == len(gold) - 1:  # nothing is printed above a column of names
+        printed[0] = ("", *printed[0])
+    rows = [row for row in printed if len(row) == len(gold)]
     if gold not in rows:
         rows.append(gold)
     table = Table(rows=tuple(rows), header=int(len(rows) > 1), places=(place,) * len(rows))

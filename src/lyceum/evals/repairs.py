@@ -65,16 +65,11 @@ class Lifted(Wrapper):
         return [*((n, score) for n in lifted), *rest][:k]
 
 
-class Reweighted(Wrapper):
-    """A fusing retriever with another weight of its dense part."""
-
-    def __init__(self, part: Any, weight: float) -> None:
-        super().__init__(object.__new__(type(part)))
-        vars(self.part).update(vars(part), weight=weight)
-
-    async def __call__(self, query: Query) -> list[Hit]:
-        found: list[Hit] = await self.part(query)
-        return found
+def changed(part: Any, **values: Any) -> Any:
+    """Return a part with other values: another weight of a fusion, another budget of a reader."""
+    twin = object.__new__(type(part))
+    vars(twin).update(vars(part), **values)
+    return twin
 
 
 class Promoted(Wrapper):

@@ -32,7 +32,8 @@ class Subject(Protocol):
     """A pipeline that is examined.
 
     `parts` are those it has of: ledger, lexical, dense (views), engine (the retriever that asks the views), reranker,
-    retriever (the whole search), asks (what the reader calls for hits), evidence (what judges the hits it reads).
+    retriever (the whole search), asks (what the reader calls for hits), evidence (what judges the hits it reads),
+    reader (what answers from them).
     """
 
     parts: Mapping[str, Any]

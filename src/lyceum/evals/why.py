@@ -79,7 +79,7 @@ async def _changes(subject: Subject, query: Query, document: Document, seen: See
         yield replace(query, top_k=top_k), (), {**owners, "top_k": top_k}
     if hasattr(subject.parts.get("engine"), "weight"):
         for weight in WEIGHTS:
-            wraps: Mapping[str, Wrap] = {"engine": partial(repairs.Reweighted, weight=weight)}
+            wraps: Mapping[str, Wrap] = {"engine": partial(repairs.changed, weight=weight)}
             yield query, (wraps,), {**owners, "weight": weight}
     known = query.text.lower()
     chunks = await subject.chunks(document)
