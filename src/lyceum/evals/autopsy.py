@@ -33,6 +33,7 @@ STEPS = ("parse", "split", "index", "visible", "candidates", "fuse", "rerank", "
 WEIGHTS = (0.4, 0.6, 0.2, 0.8, 0.0, 1.0)  # of the dense part, the likelier first
 SAME = 0.05
 ROOM = 10  # times the budget, for a reader that was cut short
+MOST = 1 << 30  # a rank below all
 SAID = 200  # characters of an answer that facts quote
 FEW = 5  # a reader that takes less than this part of the hits is cut short, whatever their order
 TOLERANCE = {
@@ -272,8 +273,12 @@ class Autopsy:
         if lost and rank is not None and (fused is None or rank < fused):
             wrap = lambda part: repairs.Promoted(part, part.ledger, numbers, rank)  # noqa: E731
             yield await self._try(trial, "fuse", wraps={"engine": wrap})
-        if lost or 2 * sum(other.mended for other in weighed) > len(weighed):
-            for other in weighed:
+        better = [
+            other for other in weighed
+            if other.mended and (deaf or (other.seen.best("fused", numbers) or MOST) < (fused or MOST))
+        ]  # fmt: skip
+        if lost or 2 * len(better) > len(weighed):
+            for other in better:
                 yield other
 
     async def _rerank(self, trial: Trial) -> AsyncIterator[Trial]:
