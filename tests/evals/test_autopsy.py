@@ -321,7 +321,7 @@ def test_the_facts_speak_the_language_of_the_question() -> None:
         assert said in facts
         assert "0.2" in fix
     assert all(words.FACTS["en"].keys() == table.keys() for table in words.FACTS.values())
-    assert all({*STAGES, "none", "sound"} == table.keys() for table in words.FIX.values())
+    assert all({*STAGES, "kept", "none", "sound"} == table.keys() for table in words.FIX.values())
 
 
 def test_the_waterfall_counts_what_is_left() -> None:
