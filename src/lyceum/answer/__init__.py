@@ -4,4 +4,5 @@ MAKERS = {
     "evidence": "lyceum.answer.evidence:Evidence",
     "extractive": "lyceum.answer.extractive:Extractive",
     "generative": "lyceum.answer.generative:Generative",
+    "rerank": "lyceum.answer.rerank:Rerank",
 }

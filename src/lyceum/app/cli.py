@@ -30,6 +30,8 @@ EVAL = {
     "gate": "lyceum.app.eval_compare",
     "leaderboard": "lyceum.app.eval_compare",
     "report": "lyceum.app.eval_report",
+    "autopsy": "lyceum.app.eval_autopsy",
+    "why": "lyceum.app.eval_autopsy",
 }
 
 
