@@ -1,0 +1,374 @@
+"""Pipelines with one stage broken, and which stage that is: each fault is done to the real thing that it names.
+
+A fault of reading or cutting files is a wrapper around the house's reader or splitter, and the files go through ingest
+again; a fault of an index or of readers' rights is done to the views and the ledger of a home on disk; the others
+wrap or configure a part of the answering pipeline. Every fault aims at the documents of the questions that it is
+tried on; what it does not aim at stays whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lyceum.answer.evidence import Evidence, Judged
+from lyceum.core.errors import ParseError
+from lyceum.core.ids import digest, document_id
+from lyceum.core.text import markdown_row
+from lyceum.core.types import (
+    Answer, Change, Chunk, Delta, Document, Done, Element, Event, Example, Hit, Message, Piece, Query, Table,
+)  # fmt: skip
+from lyceum.wire import Platform
+
+Aims = Sequence[Example]
+Parts = Mapping[str, Any]
+Tables = Mapping[str, Mapping[str, Any]]
+BOARD = frozenset({"board"})
+_blank = re.compile(r"[\s|\\]")
+
+PIPELINES: dict[str, Tables] = {
+    "default": {},
+    "lexical": {"retriever": {"kind": "search.lexical"}},
+    "dense": {"retriever": {"kind": "search.hybrid", "weight": 0.9}},
+    "reranked": {
+        "retriever": {
+            "kind": "search.reranked", "retriever": {"kind": "search.hybrid"}, "reranker": {"kind": "answer.rerank"},
+        }
+    },
+    "generative": {"answerer": {"kind": "answer.generative", "budget": 3000}},
+}  # fmt: skip
+
+
+def aimed(example: Example) -> str:
+    """Return the name of the document that holds an example's evidence."""
+    return example.gold[0].document
+
+
+def chance(*words: object) -> int:
+    """Return a number that depends on the words alone."""
+    return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:4])
+
+
+class Wrapped:
+    """Whatever a wrapper does not change is what it wraps."""
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.part, name)
+
+
+# --- ingest ------------------------------------------------------------------------------------------------
+
+
+class DroppedPages(Wrapped):
+    """A reader that loses pages without a word; a file that has no other page fails, as an empty one does."""
+
+    def __init__(self, reader: Any, aims: Aims) -> None:
+        super().__init__(reader)
+        self.lost = {(aimed(one), one.gold[0].page) for one in aims}
+
+    async def __call__(self, path: Any, name: str, document: Document, tell: Any) -> Any:
+        parsed = await self.part(path, name, document, tell)
+        kept = tuple(one for one in parsed.elements if (document.source, one.place.page) not in self.lost)
+        if not kept:
+            raise ParseError(f"{name} holds no text.", hint="Check that it holds text.", code="empty")
+        return replace(parsed, elements=kept)
+
+
+class BrokenTables(Wrapped):
+    """A reader of tables that loses columns, runs a row's cells together, or sets the first column a row too low."""
+
+    def __init__(self, reader: Any, aims: Aims) -> None:
+        super().__init__(reader)
+        self.aims: dict[str, list[Example]] = defaultdict(list)
+        for one in aims:
+            self.aims[aimed(one)].append(one)
+
+    async def __call__(self, path: Any, name: str, document: Document, tell: Any) -> Any:
+        parsed = await self.part(path, name, document, tell)
+        elements = tuple(
+            self._broken(one, self.aims[document.source]) if one.table else one for one in parsed.elements
+        )
+        return replace(parsed, elements=elements)
+
+    def _broken(self, element: Element, aims: Aims) -> Element:
+        table = element.table
+        assert table is not None
+        rows = [list(row) for row in table.rows]
+        gold = {squashed(one.gold[0].text): one for one in aims}
+        hit = [gold[squashed("".join(row))] for row in rows if squashed("".join(row)) in gold]
+        if not hit:
+            return element
+        if chance(element.doc_id, rows[0]) % 2:
+            for upper, lower in zip(reversed(rows[table.header : -1]), reversed(rows), strict=False):
+                lower[0] = upper[0]
+        else:
+            answers = {squashed(text) for one in hit for part in one.answers for text in part}
+            held = {n for row in rows if squashed("".join(row)) in gold for n, cell in enumerate(row)
+                    if squashed(cell) in answers}  # fmt: skip
+            rows = [[cell for n, cell in enumerate(row) if n not in held] for row in rows]
+        made = Table(rows=tuple(map(tuple, rows)), header=table.header, places=table.places)
+        return replace(element, table=made, text="\n".join(map(markdown_row, made.rows)), pieces=())
+
+
+class CutAnswers(Wrapped):
+    """A splitter that ends a chunk in the middle of an answer."""
+
+    def __init__(self, splitter: Any, aims: Aims) -> None:
+        super().__init__(splitter)
+        self.name = splitter.name + "-cut"
+        self.aims: dict[str, list[Example]] = defaultdict(list)
+        for one in aims:
+            self.aims[aimed(one)].append(one)
+
+    def __call__(self, document: Document, elements: Sequence[Element]) -> list[Chunk]:
+        made = []
+        for chunk in self.part(document, elements):
+            cuts = {middle for one in self.aims[document.source] for middle in _middle(chunk.text, one)}
+            edges = [0, *sorted(cuts), len(chunk.text)]
+            made += [_part(chunk, *edge) for edge in zip(edges, edges[1:], strict=False)]
+        return made
+
+
+def squashed(text: str) -> str:
+    """Return a text without white space and table rules."""
+    return _blank.sub("", text)
+
+
+def _middle(text: str, example: Example) -> list[int]:
+    """Return where in a text the middle of the answer is, inside the gold words; nothing where they are not."""
+    places = [at for at, letter in enumerate(text) if not _blank.match(letter)]
+    plain, gold = squashed(text), squashed(example.gold[0].text)
+    start = plain.find(gold)
+    for answer in sorted(map(squashed, example.answers[0]), key=len):
+        at = gold.find(answer)
+        if start >= 0 and at >= 0 and len(answer) > 1:
+            return [places[start + at + len(answer) // 2]]
+    return []
+
+
+def _part(chunk: Chunk, start: int, end: int) -> Chunk:
+    pieces = tuple(
+        Piece(start=max(one.start, start) - start, end=min(one.end, end) - start, place=one.place)
+        for one in chunk.pieces
+        if one.start < end and one.end > start
+    )
+    meta = {key: value for key, value in chunk.meta.items() if key != "headings"}
+    if start and "header" in meta:
+        meta["header"] = 0
+    name = digest(chunk.id, str(start), str(end))
+    return replace(chunk, id=name, text=chunk.text[start:end], pieces=pieces, meta=meta)
+
+
+# --- the store -------------------------------------------------------------------------------------------
+
+
+async def hide(platform: Platform, aims: Aims) -> None:
+    """Give the documents to readers who do not ask."""
+    for source in sorted({aimed(one) for one in aims}):
+        await platform.store.set_readers(document_id(source), BOARD)
+
+
+async def make_stale(platform: Platform, aims: Aims) -> None:
+    """Take the documents' chunks out of the lexical index, which goes on saying that it has followed the ledger."""
+    view = platform.store.views[0]
+    last = await platform.store.position(view)
+    numbers = [
+        chunk.number for source in sorted({aimed(one) for one in aims})
+        for chunk in await platform.store.ledger.chunks(document_id(source))
+    ]  # fmt: skip
+    await view.apply([Change(sequence=last, kind="remove", number=number) for number in numbers])
+
+
+# --- search ----------------------------------------------------------------------------------------------
+
+
+class Shuffled(Wrapped):
+    """A dense view whose rows have been mixed up: each chunk is found by another chunk's vector."""
+
+    def __init__(self, view: Any, numbers: Sequence[int]) -> None:
+        super().__init__(view)
+        others = list(numbers)
+        random.Random(1).shuffle(others)
+        self.told = dict(zip(numbers, others, strict=True))
+        self.meant = dict(zip(others, numbers, strict=True))
+
+    async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
+        inside = None if among is None else [self.meant.get(number, number) for number in among]
+        return [(self.told.get(n, n), score) for n, score in await self.part.find(query, k, inside)]
+
+
+async def shuffle(platform: Platform, aims: Aims) -> None:
+    """Mix up the rows of the dense view."""
+    changes = await platform.store.ledger.changes(0, 1_000_000)
+    numbers = sorted({change.number for change in changes if change.kind == "put"})
+    hybrid: Any = platform.retriever
+    hybrid.dense = Shuffled(hybrid.dense, numbers)
+
+
+class Inverted(Wrapped):
+    """A reranker that puts the best hit last."""
+
+    async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
+        found = await self.part(query, hits)
+        scores = [hit.score for hit in found]
+        return [replace(hit, score=score) for hit, score in zip(reversed(found), scores, strict=True)]
+
+
+async def invert(platform: Platform, aims: Aims) -> None:
+    """Turn the reranker round."""
+    reranked: Any = platform.retriever
+    reranked.reranker = Inverted(reranked.reranker)
+
+
+# --- answer ----------------------------------------------------------------------------------------------
+
+
+class Fewer(Wrapped):
+    """Hits on the way to the reader, of which the first half is lost."""
+
+    async def __call__(self, query: Query) -> list[Hit]:
+        hits = await self.part(query)
+        return list(hits[len(hits) // 2 :])
+
+
+async def cut(platform: Platform, aims: Aims) -> None:
+    """Lose hits between the retriever and the reader."""
+    answerer: Any = platform.answerer
+    answerer.retriever = Fewer(answerer.retriever)
+
+
+class Blind(Wrapped):
+    """Evidence that gives every statement the place and score of another one of the same hits."""
+
+    async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Judged]:
+        judged = await self.part(query, hits)
+        mixed = judged[len(judged) // 2 :] + judged[: len(judged) // 2]
+        return [replace(good, statement=one.statement) for good, one in zip(judged, mixed, strict=True)]
+
+
+async def blind(platform: Platform, aims: Aims) -> None:
+    """Let the reader choose wrong statements."""
+    answerer: Any = platform.answerer
+    answerer.evidence = Blind(answerer.evidence)
+
+
+class Miscited(Wrapped):
+    """An answerer whose citations point at another document than the one they quote."""
+
+    async def __call__(self, query: Query) -> Answer:
+        answer: Answer = await self.part(query)
+        return replace(answer, citations=tuple(self._wrong(one, answer.hits) for one in answer.citations))
+
+    def _wrong(self, cited: Any, hits: Sequence[Hit]) -> Any:
+        other = next((hit for hit in hits if hit.document.id != cited.document_id), None)
+        if other is None:
+            return replace(cited, source="", document_id="")
+        place = other.chunk.pieces[0].place if other.chunk.pieces else cited.place
+        return replace(
+            cited, document_id=other.document.id, source=other.document.source, title=other.document.title,
+            chunk_id=other.chunk.id, quote=other.chunk.text[:200], place=place, boxes=(), start=None, end=None,
+        )  # fmt: skip
+
+
+async def miscite(platform: Platform, aims: Aims) -> None:
+    """Turn every citation to another document."""
+    platform.answerer = Miscited(platform.answerer)
+
+
+class Quoting:
+    """A stand-in for a Chat, named as such: it quotes the statement of its passages that answers best."""
+
+    name = "quoting"
+    _passage = re.compile(r'<passage number="(\d+)">\n(.*?)\n(.*?)\n</passage>', re.S)
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+
+    async def __call__(self, messages: Sequence[Message], **options: Any) -> AsyncIterator[Event]:
+        passages, _, question = messages[-1].content.rpartition("\n\nQuestion: ")
+        document = Document(id="", source="", version="")
+        hits = [
+            Hit(document=document, score=0.0, chunk=Chunk(
+                id=number, doc_id="", text=text, title=title, kind="table" if text.startswith("|") else "text",
+            ))
+            for number, title, text in self._passage.findall(passages)
+        ]  # fmt: skip
+        judged = await self.evidence(Query(text=question), hits)
+        for one in judged[:1]:
+            yield Delta(text=f"{one.statement.quote} [{one.statement.hit.chunk.id}]")
+        yield Done(model=self.name)
+
+
+# --- the table ---------------------------------------------------------------------------------------------
+
+After = Callable[[Platform, Aims], Awaitable[None]]
+
+
+async def nothing(platform: Platform, aims: Aims) -> None:
+    """Leave a platform as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What is broken in which pipeline, and the stage that has to be named for it.
+
+    `parts` wraps parts before files are read (they are then read again); `after` works on the finished platform;
+    `tables` changes the configuration; `only` says on which questions it can act.
+    """
+
+    name: str
+    stage: str
+    what: str
+    pipeline: str = "default"
+    parts: Callable[[Parts, Aims], Parts] | None = None
+    after: After = nothing
+    tables: Tables = field(default_factory=dict)
+    only: Callable[[Example], bool] = lambda example: True
+
+
+FAULTS = (
+    Fault(
+        name="page dropped", stage="parse", what="the parser loses the page that holds the evidence (PDF)",
+        parts=lambda parts, aims: {"reader": DroppedPages(parts["reader"], aims)},
+        only=lambda example: example.gold[0].page is not None,
+    ),
+    Fault(
+        name="table broken", stage="parse", what="the answer's column is lost, or the first column slips a row",
+        parts=lambda parts, aims: {"reader": BrokenTables(parts["reader"], aims)},
+        only=lambda example: "table" in example.tags,
+    ),
+    Fault(
+        name="chunk boundary", stage="split", what="a chunk ends in the middle of the answer",
+        parts=lambda parts, aims: {"splitter": CutAnswers(parts["splitter"], aims)},
+    ),
+    Fault(name="not visible", stage="visible", what="the document belongs to other readers", after=hide),
+    Fault(
+        name="lexical stale", stage="index", pipeline="lexical", after=make_stale,
+        what="the lexical index lacks the document and says that it is up to date",
+    ),
+    Fault(
+        name="dense shuffled", stage="index", pipeline="dense", after=shuffle,
+        what="the dense view's rows are mixed up",
+    ),
+    Fault(
+        name="fusion weight", stage="fuse", what="all weight lies on the dense part, which fails here",
+        tables={"retriever": {"kind": "search.hybrid", "weight": 1.0}},
+    ),
+    Fault(name="reranker inverted", stage="rerank", pipeline="reranked", what="the best hit is put last",
+          after=invert),
+    Fault(name="context cut", stage="pack", what="the first half of the hits is lost before reading", after=cut),
+    Fault(
+        name="context budget", stage="pack", pipeline="generative", what="only the first passage fits the budget",
+        tables={"answerer": {"kind": "answer.generative", "budget": 40}},
+    ),
+    Fault(name="reader blind", stage="read", what="wrong statements are chosen from the right hits", after=blind),
+    Fault(name="citation wrong", stage="cite", what="citations point at another document", after=miscite),
+)  # fmt: skip
