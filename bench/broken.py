@@ -1,7 +1,7 @@
 """Pipelines with one stage broken, and which stage that is: each fault is done to the real thing that it names.
 
-A fault of reading or cutting files is a wrapper around the house's reader or splitter, and the files go through ingest
-again; a fault of an index or of readers' rights is done to the views and the ledger of a home on disk; the others
+A fault of reading or cutting files is a wrapper around the house's reader or splitter, and the files go through
+ingest again; a fault of an index or of readers' rights is done to the views and the ledger of a home on disk; the others
 wrap or configure a part of the answering pipeline. Every fault aims at the documents of the questions that it is
 tried on; what it does not aim at stays whole.
 """
@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from lyceum.answer.evidence import Evidence, Judged
@@ -21,7 +22,20 @@ from lyceum.core.errors import ParseError
 from lyceum.core.ids import digest, document_id
 from lyceum.core.text import markdown_row
 from lyceum.core.types import (
-    Answer, Change, Chunk, Delta, Document, Done, Element, Event, Example, Hit, Message, Piece, Query, Table,
+    Answer,
+    Change,
+    Chunk,
+    Delta,
+    Document,
+    Done,
+    Element,
+    Event,
+    Example,
+    Hit,
+    Message,
+    Piece,
+    Query,
+    Table,
 )  # fmt: skip
 from lyceum.wire import Platform
 
@@ -40,7 +54,11 @@ PIPELINES: dict[str, Tables] = {
             "kind": "search.reranked", "retriever": {"kind": "search.hybrid"}, "reranker": {"kind": "answer.rerank"},
         }
     },
-    "generative": {"answerer": {"kind": "answer.generative", "budget": 3000}},
+    "generative": {
+        "retriever": {"kind": "search.hybrid", "weight": 0.9},
+        "answerer": {"kind": "answer.generative", "budget": 3000},
+    },
+    "lean": {"answerer": {"kind": "answer.generative", "budget": 350}},
 }  # fmt: skip
 
 
@@ -133,7 +151,7 @@ class CutAnswers(Wrapped):
         for chunk in self.part(document, elements):
             cuts = {middle for one in self.aims[document.source] for middle in _middle(chunk.text, one)}
             edges = [0, *sorted(cuts), len(chunk.text)]
-            made += [_part(chunk, *edge) for edge in zip(edges, edges[1:], strict=False)]
+            made += [_part(chunk, *edge) for edge in pairwise(edges)]
         return made
 
 
@@ -321,7 +339,8 @@ class Fault:
     """What is broken in which pipeline, and the stage that has to be named for it.
 
     `parts` wraps parts before files are read (they are then read again); `after` works on the finished platform;
-    `tables` changes the configuration; `only` says on which questions it can act.
+    `tables` changes the configuration; `only` says on which questions it can act; `rare` that it breaks few of them,
+    so that all are tried.
     """
 
     name: str
@@ -332,6 +351,24 @@ class Fault:
     after: After = nothing
     tables: Tables = field(default_factory=dict)
     only: Callable[[Example], bool] = lambda example: True
+    rare: bool = False
+
+
+def both(one: Fault, other: Fault) -> Fault:
+    """Return two faults of one pipeline as one."""
+
+    async def after(platform: Platform, aims: Aims) -> None:
+        await one.after(platform, aims)
+        await other.after(platform, aims)
+
+    made = [fault.parts for fault in (one, other) if fault.parts]
+    return Fault(
+        name=f"{one.name} + {other.name}", stage=f"{one.stage}+{other.stage}", pipeline=one.pipeline,
+        what=f"{one.what}; {other.what}", after=after, tables={**one.tables, **other.tables},
+        parts=(lambda parts, aims: {key: value for make in made for key, value in make(parts, aims).items()})
+        if made else None,
+        only=lambda example: one.only(example) and other.only(example),
+    )  # fmt: skip
 
 
 FAULTS = (
@@ -343,7 +380,7 @@ FAULTS = (
     Fault(
         name="table broken", stage="parse", what="the answer's column is lost, or the first column slips a row",
         parts=lambda parts, aims: {"reader": BrokenTables(parts["reader"], aims)},
-        only=lambda example: "table" in example.tags,
+        only=lambda example: "table" in example.tags, rare=True,
     ),
     Fault(
         name="chunk boundary", stage="split", what="a chunk ends in the middle of the answer",
@@ -359,16 +396,26 @@ FAULTS = (
         what="the dense view's rows are mixed up",
     ),
     Fault(
-        name="fusion weight", stage="fuse", what="all weight lies on the dense part, which fails here",
+        name="fusion weight", stage="fuse", pipeline="lean", rare=True,
+        what="all weight lies on the dense part, which fails for these questions",
         tables={"retriever": {"kind": "search.hybrid", "weight": 1.0}},
     ),
     Fault(name="reranker inverted", stage="rerank", pipeline="reranked", what="the best hit is put last",
           after=invert),
     Fault(name="context cut", stage="pack", what="the first half of the hits is lost before reading", after=cut),
     Fault(
-        name="context budget", stage="pack", pipeline="generative", what="only the first passage fits the budget",
+        name="context budget", stage="pack", pipeline="generative", rare=True,
+        what="only the first passage fits the budget",
         tables={"answerer": {"kind": "answer.generative", "budget": 40}},
     ),
     Fault(name="reader blind", stage="read", what="wrong statements are chosen from the right hits", after=blind),
     Fault(name="citation wrong", stage="cite", what="citations point at another document", after=miscite),
+)  # fmt: skip
+NAMED = {fault.name: fault for fault in FAULTS}
+PAIRS = tuple(
+    both(NAMED[one], NAMED[other])
+    for one, other in (
+        ("page dropped", "reader blind"), ("chunk boundary", "context cut"), ("not visible", "citation wrong"),
+        ("lexical stale", "reader blind"),
+    )
 )  # fmt: skip

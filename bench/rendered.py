@@ -79,7 +79,9 @@ def _printable(passage: Passage) -> bool:
     """Say whether a passage fits on one page."""
     rows = passage.rows
     return not rows or (
-        len(rows) <= TALLEST and len(rows[0]) <= WIDEST and max(len(c) for row in rows for c in row) <= LONGEST
+        len(rows) <= TALLEST
+        and len(rows[0]) <= WIDEST
+        and max(len(c) for row in rows for c in row) <= LONGEST
     )
 
 
@@ -202,7 +204,9 @@ def _pdf(file: Path, passages: Sequence[Passage], chinese: bool) -> None:
         pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
     font, bold = ("STSong-Light",) * 2 if chinese else ("Helvetica", "Helvetica-Bold")
     wrap = {"wordWrap": "CJK"} if chinese else {}
-    heading = ParagraphStyle("h", fontName=bold, fontSize=15, leading=20, spaceBefore=12, spaceAfter=4, **wrap)
+    heading = ParagraphStyle(
+        "h", fontName=bold, fontSize=15, leading=20, spaceBefore=12, spaceAfter=4, **wrap
+    )
     text = ParagraphStyle("p", fontName=font, fontSize=11, leading=16, **wrap)
     story = []
     for passage in passages:
@@ -217,6 +221,8 @@ def _pdf(file: Path, passages: Sequence[Passage], chinese: bool) -> None:
 def _grid(rows: Rows) -> Table:
     style = ParagraphStyle("c", fontName="Helvetica", fontSize=7, leading=8.5)
     head = ParagraphStyle("d", parent=style, fontName="Helvetica-Bold")
-    cells = [[Paragraph(html.escape(c), head if n == 0 else style) for c in row] for n, row in enumerate(rows)]
+    cells = [
+        [Paragraph(html.escape(c), head if n == 0 else style) for c in row] for n, row in enumerate(rows)
+    ]
     grid = [("GRID", (0, 0), (-1, -1), 0.4, "black"), ("TOPPADDING", (0, 0), (-1, -1), 1)]
     return Table(cells, style=[*grid, ("BOTTOMPADDING", (0, 0), (-1, -1), 1)])
