@@ -24,16 +24,18 @@ from typing import Any
 import broken
 import common
 import rendered
-from broken import FAULTS, PAIRS, PIPELINES, Fault, Wrapped
+from broken import APART, FAULTS, PAIRS, PIPELINES, Fault, Wrapped
 from common import Figure
 
 from lyceum import wire
+from lyceum.app.examined import Examined
 from lyceum.core.types import Answer, Example, Query
+from lyceum.evals.autopsy import examine
 from lyceum.evals.metrics import correct, holds
 from lyceum.ingest.pipeline import jobs
 from lyceum.wire import Platform
 
-DOCUMENTS = {"squad_en": 40, "cmrc2018_zh": 30, "wikitablequestions_en": 98, "tatqa_en": 150}
+DOCUMENTS = {"squad_en": 60, "cmrc2018_zh": 40, "wikitablequestions_en": 98, "tatqa_en": 180}
 QUICK = {"squad_en": 8, "cmrc2018_zh": 6, "wikitablequestions_en": 16}
 LEAST, SHARE = 60, 0.95
 MOST = 28  # failures explained of each fault and set, where the fault is not rare
@@ -136,9 +138,13 @@ async def works(platform: Platform, example: Example) -> bool:
     return correct(example, answer).value == 1.0 and cited(example, answer)
 
 
-async def examined(platform: Platform, sources: Path, example: Example) -> tuple[str, ...]:
-    """Return the stages that the autopsy names; what stands here is all that it is given."""
-    raise NotImplementedError
+async def examined(subject: Examined, example: Example) -> tuple[str, ...]:
+    """Return the stages that the autopsy names; what stands here is all that it is given.
+
+    A subject holds a platform and a folder of files, both broken or not, and nothing else.
+    """
+    cause = await examine(subject, example)
+    return () if cause.stage == "sound" else (cause.stage, *cause.pair)
 
 
 # --- trying --------------------------------------------------------------------------------------------
@@ -191,17 +197,19 @@ class Questions:
 
 async def trial(bench: Bench, questions: Questions, fault: Fault, most: int) -> Trial:
     """Break a pipeline, ask what worked before, and have the autopsy explain at most so many failures of each set."""
-    aims = await questions.working(fault.pipeline, fault.only, None if fault.rare else most + most // 3)
+    aims = await questions.working(fault.pipeline, fault.only, 6 * most if fault.rare else most + most // 3)
     platform = await bench.break_(fault, aims)
+    subject = Examined(platform, bench.sources)
     made = Trial(fault, 0, [])
     taken: Counter[str] = Counter()
     for example in aims:
-        if not fault.rare and taken[example.tags[0]] == most:
+        if taken[example.tags[0]] == most * (1 + fault.rare):
             continue
         made.tried += 1
         if not await works(platform, example):
             taken[example.tags[0]] += 1
-            made.named.append((example, await examined(platform, bench.sources, example)))
+            made.named.append((example, await examined(subject, example)))
+    await subject.close()
     await platform.close()
     return made
 
@@ -212,10 +220,10 @@ async def control(
     """Return what the autopsy says of questions that work and of those that fail, where nothing was broken."""
     sound = (await questions.working("default", lambda example: True, most))[: 3 * most]
     platform = await bench.break_(Fault(name="none", stage="", what=""), [])
-    said = [await examined(platform, bench.sources, one) for one in sound]
-    failing = [
-        await examined(platform, bench.sources, one) for one in questions.failing("default")[: 3 * most]
-    ]
+    subject = Examined(platform, bench.sources)
+    said = [await examined(subject, one) for one in sound]
+    failing = [await examined(subject, one) for one in questions.failing("default")[: 3 * most]]
+    await subject.close()
     await platform.close()
     return said, failing
 
@@ -333,7 +341,7 @@ def told(options: Any, bench: Bench, questions: Questions, trials: Sequence[Tria
         sets=", ".join(sorted({one.tags[0] for one in bench.examples})), questions=len(questions.all),
         pipelines="; ".join(f"*{name}*: {tables or 'as shipped'}" for name, tables in PIPELINES.items()),
         accuracy=right / max(broken_, 1), broken=broken_, low=low, high=high, by_fault=by_fault(trials),
-        whats="\\n".join(f"- {one.fault.name}: {one.fault.what}" for one in trials),
+        whats="\n".join(f"- {one.fault.name}: {one.fault.what}" for one in trials),
         confusion=confusion(trials), mistakes=mistaken(trials),
         sound=len(sound), called_sound=sum(not stages for stages in sound), failing=len(failing),
         natural=table(["stage named", "questions"], natural),
@@ -348,7 +356,7 @@ def mistaken(trials: Sequence[Trial]) -> str:
         for one in trials for example, stages in one.named if called(stages) != one.fault.stage
     ]  # fmt: skip
     return (
-        f"Mistakes ({len(lines)}), the first of them:\\n\\n" + "\\n".join(lines[:20])
+        f"Mistakes ({len(lines)}), the first of them:\n\n" + "\n".join(lines[:20])
         if lines
         else "No mistakes."
     )
@@ -371,12 +379,12 @@ async def main() -> None:
         for fault in chosen:
             trials.append(await trial(bench, questions, fault, most))
             _say(trials[-1])
-        some = PAIRS if not options.only and not options.quick else ()
+        some = () if options.only or options.quick else (*PAIRS, *APART)
         pairs = [await trial(bench, questions, pair, most // 2) for pair in some]
         sound, failing = await control(bench, questions, most)
         page = told(options, bench, questions, trials, pairs, sound, failing)
         await bench.close()
-    print("\\n" + confusion(trials) + "\\n")
+    print("\n" + confusion(trials) + "\n")
     if not options.quick and not options.only and not options.no_save and half == "test":
         (common.ROOT / "docs" / "attribution.md").write_text(page, encoding="utf-8")
     elif not options.quick:

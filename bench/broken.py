@@ -1,9 +1,9 @@
 """Pipelines with one stage broken, and which stage that is: each fault is done to the real thing that it names.
 
 A fault of reading or cutting files is a wrapper around the house's reader or splitter, and the files go through
-ingest again; a fault of an index or of readers' rights is done to the views and the ledger of a home on disk; the others
-wrap or configure a part of the answering pipeline. Every fault aims at the documents of the questions that it is
-tried on; what it does not aim at stays whole.
+ingest again; a fault of an index or of readers' rights is done to the views and the ledger of a home on disk; the
+others wrap or configure a part of the answering pipeline. Every fault aims at the documents of the questions that it
+is tried on; what it does not aim at stays whole.
 """
 
 from __future__ import annotations
@@ -55,10 +55,13 @@ PIPELINES: dict[str, Tables] = {
         }
     },
     "generative": {
+        "retriever": {"kind": "search.lexical"}, "answerer": {"kind": "answer.generative", "budget": 3000},
+    },
+    "generative, dense": {
         "retriever": {"kind": "search.hybrid", "weight": 0.9},
         "answerer": {"kind": "answer.generative", "budget": 3000},
     },
-    "lean": {"answerer": {"kind": "answer.generative", "budget": 350}},
+    "generative, lean": {"answerer": {"kind": "answer.generative", "budget": 350}},
 }  # fmt: skip
 
 
@@ -396,7 +399,7 @@ FAULTS = (
         what="the dense view's rows are mixed up",
     ),
     Fault(
-        name="fusion weight", stage="fuse", pipeline="lean", rare=True,
+        name="fusion weight", stage="fuse", pipeline="generative, lean", rare=True,
         what="all weight lies on the dense part, which fails for these questions",
         tables={"retriever": {"kind": "search.hybrid", "weight": 1.0}},
     ),
@@ -419,3 +422,5 @@ PAIRS = tuple(
         ("lexical stale", "reader blind"),
     )
 )  # fmt: skip
+# The same fault where another stage is weak as well, so that two answers are true: reported apart.
+APART = (replace(NAMED["context budget"], name="context budget, dense", pipeline="generative, dense"),)
