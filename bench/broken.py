@@ -104,7 +104,7 @@ class DroppedPages(Wrapped):
 
 
 class BrokenTables(Wrapped):
-    """A reader of tables that loses columns, runs a row's cells together, or sets the first column a row too low."""
+    """A reader of tables that loses the answers' columns, runs them into others, or sets the first one too low."""
 
     def __init__(self, reader: Any, aims: Aims) -> None:
         super().__init__(reader)
@@ -122,21 +122,38 @@ class BrokenTables(Wrapped):
     def _broken(self, element: Element, aims: Aims) -> Element:
         table = element.table
         assert table is not None
-        rows = [list(row) for row in table.rows]
         gold = {squashed(one.gold[0].text): one for one in aims}
-        hit = [gold[squashed("".join(row))] for row in rows if squashed("".join(row)) in gold]
+        hit = [row for row in table.rows if squashed("".join(row)) in gold]
         if not hit:
             return element
-        if chance(element.doc_id, rows[0]) % 2:
-            for upper, lower in zip(reversed(rows[table.header : -1]), reversed(rows), strict=False):
-                lower[0] = upper[0]
-        else:
-            answers = {squashed(text) for one in hit for part in one.answers for text in part}
-            held = {n for row in rows if squashed("".join(row)) in gold for n, cell in enumerate(row)
-                    if squashed(cell) in answers}  # fmt: skip
-            rows = [[cell for n, cell in enumerate(row) if n not in held] for row in rows]
+        answers = {squashed(text) for one in gold.values() for part in one.answers for text in part}
+        held = {n for row in hit for n, cell in enumerate(row) if squashed(cell) in answers}
+        way = (_slipped, _lost, _lost, _merged)[chance(element.doc_id, table.rows[0]) % 4]
+        rows = way([list(row) for row in table.rows], table.header, held)
         made = Table(rows=tuple(map(tuple, rows)), header=table.header, places=table.places)
         return replace(element, table=made, text="\n".join(map(markdown_row, made.rows)), pieces=())
+
+
+def _slipped(rows: list[list[str]], header: int, held: set[int]) -> list[list[str]]:
+    """Set the first column one row too low."""
+    firsts = [row[0] for row in rows[header:]]
+    for row, first in zip(rows[header + 1 :], firsts, strict=False):
+        row[0] = first
+    return rows
+
+
+def _lost(rows: list[list[str]], header: int, held: set[int]) -> list[list[str]]:
+    """Leave out the columns of the answers."""
+    return [[cell for n, cell in enumerate(row) if n not in held] for row in rows]
+
+
+def _merged(rows: list[list[str]], header: int, held: set[int]) -> list[list[str]]:
+    """Run the cells of the answers together with those before them, or behind them."""
+    for row in rows:
+        for n in sorted(held, reverse=True):
+            left = max(n - 1, 0)
+            row[left : left + 2] = ["".join(row[left : left + 2])]
+    return rows
 
 
 class CutAnswers(Wrapped):
@@ -381,7 +398,7 @@ FAULTS = (
         only=lambda example: example.gold[0].page is not None,
     ),
     Fault(
-        name="table broken", stage="parse", what="the answer's column is lost, or the first column slips a row",
+        name="table broken", stage="parse", what="the column of the answer is lost, run into its neighbour, or the first one slips",
         parts=lambda parts, aims: {"reader": BrokenTables(parts["reader"], aims)},
         only=lambda example: "table" in example.tags, rare=True,
     ),
