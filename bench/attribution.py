@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import broken
 import common
 import rendered
+from attribution_page import Found, Named, Trial, called, confusion, told
 from broken import APART, FAULTS, PAIRS, PIPELINES, Fault, Wrapped
 from common import Figure
 
@@ -138,7 +137,7 @@ async def works(platform: Platform, example: Example) -> bool:
     return correct(example, answer).value == 1.0 and cited(example, answer)
 
 
-async def examined(subject: Examined, example: Example) -> tuple[str, ...]:
+async def examined(subject: Examined, example: Example) -> Named:
     """Return the stages that the autopsy names; what stands here is all that it is given.
 
     A subject holds a platform and a folder of files, both broken or not, and nothing else.
@@ -148,19 +147,6 @@ async def examined(subject: Examined, example: Example) -> tuple[str, ...]:
 
 
 # --- trying --------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Trial:
-    """What became of a fault: how many questions it was tried on, which it broke, what was named for each."""
-
-    fault: Fault
-    tried: int
-    named: list[tuple[Example, tuple[str, ...]]]
-
-    @property
-    def right(self) -> int:
-        return sum(stages == tuple(self.fault.stage.split("+")) for _, stages in self.named)
 
 
 class Questions:
@@ -214,216 +200,71 @@ async def trial(bench: Bench, questions: Questions, fault: Fault, most: int) -> 
     return made
 
 
-async def control(
-    bench: Bench, questions: Questions, most: int
-) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Return what the autopsy says of questions that work and of those that fail, where nothing was broken."""
-    sound = (await questions.working("default", lambda example: True, most))[: 3 * most]
+async def control(bench: Bench, questions: Questions, found: Found, most: int) -> None:
+    """Note what the autopsy says of questions that work and of those that fail, where nothing was broken."""
+    sound = await questions.working("default", lambda example: True, most)
     platform = await bench.break_(Fault(name="none", stage="", what=""), [])
     subject = Examined(platform, bench.sources)
-    said = [await examined(subject, one) for one in sound]
-    failing = [await examined(subject, one) for one in questions.failing("default")[: 3 * most]]
+    found.sound = [await examined(subject, one) for one in sound]
+    found.failing = [await examined(subject, one) for one in questions.failing("default")[: 3 * most]]
     await subject.close()
     await platform.close()
-    return said, failing
-
-
-# --- telling -------------------------------------------------------------------------------------------
-
-
-def called(stages: Sequence[str]) -> str:
-    return "+".join(stages) or "nothing"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in lines)
-
-
-def by_fault(trials: Sequence[Trial]) -> str:
-    rows = []
-    for one in trials:
-        low, high = common.wilson(one.right, len(one.named))
-        sets = Counter(example.tags[0].split("_")[0] for example, _ in one.named)
-        rows.append(
-            [one.fault.name, one.fault.stage, one.fault.pipeline, one.tried, len(one.named),
-             ", ".join(f"{name} {count}" for name, count in sorted(sets.items())),
-             f"{one.right / max(len(one.named), 1):.3f} [{low:.3f}, {high:.3f}]"]
-        )  # fmt: skip
-    return table(
-        ["fault", "stage", "pipeline", "tried", "broken", "of these by set", "attributed right"], rows
-    )
-
-
-def confusion(trials: Sequence[Trial]) -> str:
-    """Return faults by what was named for them."""
-    counts = {one.fault.name: Counter(called(stages) for _, stages in one.named) for one in trials}
-    columns = sorted({name for count in counts.values() for name in count})
-    rows = [[name, *(count[column] or "" for column in columns)] for name, count in counts.items()]
-    return table(["fault", *columns], rows)
-
-
-PAGE = """# Which stage lost the answer: the autopsy under test
-
-Made by `python bench/attribution.py` on {date}, commit {commit}; what follows is its output.
-
-**What is done.** {documents} PDF and HTML files are made out of {sets} (`bench/rendered.py`) and go through the real
-ingest. {questions} questions fall to the half of the documents that is reported here. Those that a pipeline answers
-right, with the evidence cited, are asked again in that pipeline with one fault (`bench/broken.py`); those that fail
-now are explained by the autopsy. It is given the broken pipeline, the files, and the question with its gold: never
-the healthy pipeline, its output, or the fault's name. The stage beside each fault was written down before it was run.
-
-**Pipelines.** {pipelines}
-
-## One fault
-
-{accuracy:.3f} of {broken} broken questions are attributed to the stage that was broken (95 % interval {low:.3f} to
-{high:.3f}; target .95).
-
-{by_fault}
-
-{whats}
-
-## Confusion
-
-Rows are what was broken, columns the stage named.
-
-{confusion}
-
-{mistakes}
-
-## Nothing broken
-
-Of {sound} questions that work, {called_sound} were called sound. Of {failing} that the healthy default pipeline
-fails, the autopsy says:
-
-{natural}
-
-## Two faults at once
-
-Counted are both stages named as a pair, and one of the two named (first, or in a pair with another).
-
-{doubles}
-
-## What cannot be told apart
-
-- *All weight on a part that fails* and *a part that fails* are one observation to whoever may only move gold up:
-  both repairs mend. They are told apart by asking whether the part's index agrees with the ledger. If a view built
-  anew out of the ledger finds the gold, the index was broken; if it ranks the gold as low as the old one and another
-  weight mends the answer, the weight was wrong. A poor encoder in an intact index is never called a broken index.
-- *Hits lost before reading* and *gold ranked too low* differ only by what the reader asked for: gold within the hits
-  that it asked for and did not get is lost on the way; gold below them was ranked too low. To a reader that asks for
-  one hit, a ranking that puts gold second is the same thing.
-- *A page dropped* and *a table broken* are both the parser's: the autopsy names the stage, not the kind. The same
-  holds for the two ways in which an index was broken.
-- A document that was never ingested and one whose only page was lost look alike; both are called parse.
-- Faults here are total for the questions they are aimed at. Weak ones that lower a rank a little are not tried.
-"""
-
-
-def told(options: Any, bench: Bench, questions: Questions, trials: Sequence[Trial], pairs: Sequence[Trial],
-         sound: Sequence[tuple[str, ...]], failing: Sequence[tuple[str, ...]]) -> str:  # fmt: skip
-    """Return the page."""
-    right, broken_ = sum(one.right for one in trials), sum(len(one.named) for one in trials)
-    low, high = common.wilson(right, broken_)
-    natural = Counter(called(stages) for stages in failing).most_common()
-    rows = []
-    for pair in pairs:
-        wanted = set(pair.fault.stage.split("+"))
-        whole = sum(set(stages) == wanted for _, stages in pair.named)
-        some = sum(bool(wanted & set(stages)) for _, stages in pair.named)
-        first = Counter(called(stages) for _, stages in pair.named).most_common(3)
-        others = ", ".join(f"{name} {count}" for name, count in first)
-        rows.append([pair.fault.name, pair.fault.stage, pair.tried, len(pair.named), whole, some, others])
-    return PAGE.format(
-        date=time.strftime("%Y-%m-%d"), commit=common._commit(), documents=len(list(bench.sources.iterdir())),
-        sets=", ".join(sorted({one.tags[0] for one in bench.examples})), questions=len(questions.all),
-        pipelines="; ".join(f"*{name}*: {tables or 'as shipped'}" for name, tables in PIPELINES.items()),
-        accuracy=right / max(broken_, 1), broken=broken_, low=low, high=high, by_fault=by_fault(trials),
-        whats="\n".join(f"- {one.fault.name}: {one.fault.what}" for one in trials),
-        confusion=confusion(trials), mistakes=mistaken(trials),
-        sound=len(sound), called_sound=sum(not stages for stages in sound), failing=len(failing),
-        natural=table(["stage named", "questions"], natural),
-        doubles=table(["faults", "stages", "tried", "broken", "both", "one of them", "named most"], rows),
-    )  # fmt: skip
-
-
-def mistaken(trials: Sequence[Trial]) -> str:
-    """Return a line for each of the first mistakes."""
-    lines = [
-        f"- {one.fault.name}: {called(stages)} for {example.id} ({example.question[:80]})"
-        for one in trials for example, stages in one.named if called(stages) != one.fault.stage
-    ]  # fmt: skip
-    return (
-        f"Mistakes ({len(lines)}), the first of them:\n\n" + "\n".join(lines[:20])
-        if lines
-        else "No mistakes."
-    )
 
 
 async def main() -> None:
-    options = common.arguments(
-        __doc__,
-        half="half of the documents to report: test (the default) or dev",
-        only="names of faults, by comma",
-    )
-    half = options.half or "test"
+    halves = "half of the documents to report: test (the default) or dev"
+    options = common.arguments(__doc__, half=halves, only="names of faults, by comma")
     chosen = [one for one in FAULTS if not options.only or one.name in options.only.split(",")]
-    most, documents = (3, QUICK) if options.quick else (MOST, DOCUMENTS)
+    most, documents = (2, QUICK) if options.quick else (MOST, DOCUMENTS)
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(Path(temporary), common.shared(options), documents)
         await bench.filled(bench.home)
-        questions = Questions(bench, half)
-        trials = []
+        questions = Questions(bench, options.half or "test")
+        found = Found(questions.all, len(list(bench.sources.iterdir())))
         for fault in chosen:
-            trials.append(await trial(bench, questions, fault, most))
-            _say(trials[-1])
-        some = () if options.only or options.quick else (*PAIRS, *APART)
-        pairs = [await trial(bench, questions, pair, most // 2) for pair in some]
-        sound, failing = await control(bench, questions, most)
-        page = told(options, bench, questions, trials, pairs, sound, failing)
+            found.trials.append(await trial(bench, questions, fault, most))
+            one = found.trials[-1]
+            print(
+                f"{fault.name:18} tried {one.tried:4} broken {len(one.named):4} right {one.right:4}",
+                flush=True,
+            )
+        if not options.quick and not options.only:
+            found.pairs = [await trial(bench, questions, pair, most // 2) for pair in PAIRS]
+            found.apart = [await trial(bench, questions, fault, most // 2) for fault in APART]
+        await control(bench, questions, found, most)
         await bench.close()
-    print("\n" + confusion(trials) + "\n")
-    if not options.quick and not options.only and not options.no_save and half == "test":
-        (common.ROOT / "docs" / "attribution.md").write_text(page, encoding="utf-8")
-    elif not options.quick:
-        print(page)
-    finish(options, trials, pairs, sound, failing)
+    print("\n" + confusion(found.trials) + "\n")
+    if options.quick or options.only or options.no_save or options.half == "dev":
+        print("" if options.quick else told(found))
+    else:
+        (common.ROOT / "docs" / "attribution.md").write_text(told(found), encoding="utf-8")
+    finish(options, found)
 
 
-def _say(one: Trial) -> None:
-    broke = len(one.named)
-    print(f"{one.fault.name:18} tried {one.tried:4} broken {broke:4} right {one.right:4}", flush=True)
-
-
-def finish(options: Any, trials: Sequence[Trial], pairs: Sequence[Trial], sound: Sequence[tuple[str, ...]],
-           failing: Sequence[tuple[str, ...]]) -> None:  # fmt: skip
+def finish(options: Any, found: Found) -> None:
     """Write the result and print the last line."""
-    right, total = sum(one.right for one in trials), sum(len(one.named) for one in trials)
-    low, high = common.wilson(right, total)
+    low, high = common.wilson(found.right, found.broken)
     least = 1 if options.quick else LEAST
-    fewest = min(len(one.named) for one in trials)
+    fewest = min(len(one.named) for one in found.trials)
     figures = [
-        Figure("attributed", right / max(total, 1), f">= {SHARE}", right >= SHARE * total > 0),
-        Figure("low", low), Figure("high", high), Figure("broken", total),
-        Figure("faults", len(trials), ">= 9", len(trials) >= 9),
+        Figure("attributed", found.right / max(found.broken, 1), f">= {SHARE}",
+               found.right >= SHARE * found.broken > 0),
+        Figure("low", low), Figure("high", high), Figure("broken", found.broken),
+        Figure("faults", len(found.trials), ">= 9", len(found.trials) >= 9),
         Figure("fewest", fewest, f">= {least}", fewest >= least),
-        Figure("sound", sum(not said for said in sound) / max(len(sound), 1), "1", all(not s for s in sound)),
+        Figure("sound", sum(not said for said in found.sound) / max(len(found.sound), 1), "1", not any(found.sound)),
     ]  # fmt: skip
-    more = {
-        "by_fault": {
-            one.fault.name: {
-                "stage": one.fault.stage, "pipeline": one.fault.pipeline, "tried": one.tried,
-                "broken": len(one.named), "right": one.right,
-                "named": Counter(called(stages) for _, stages in one.named),
-                "sets": Counter(example.tags[0] for example, _ in one.named),
-            }
-            for one in (*trials, *pairs)
-        },
-        "without a fault": Counter(map(called, failing)),
+    by_fault = {
+        one.fault.name: {
+            "stage": one.fault.stage, "pipeline": one.fault.pipeline, "tried": one.tried,
+            "broken": len(one.named), "right": one.right,
+            "named": Counter(called(stages) for _, stages in one.named),
+            "sets": Counter(example.tags[0] for example, _ in one.named),
+        }
+        for one in (*found.trials, *found.pairs, *found.apart)
     }  # fmt: skip
-    common.finish("attribution", figures, options, **more)
+    without = Counter(map(called, found.failing))
+    common.finish("attribution", figures, options, by_fault=by_fault, without_a_fault=without)
 
 
 if __name__ == "__main__":
