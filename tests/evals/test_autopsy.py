@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from lyceum import wire
 from lyceum.answer.evidence import Evidence
 from lyceum.app.examined import Examined
+from lyceum.core.errors import NotFound
 from lyceum.core.ids import digest, document_id
 from lyceum.core.types import (
     Answer,
@@ -25,10 +27,16 @@ from lyceum.core.types import (
     Example,
     Gold,
     Hit,
+    Place,
     Query,
-)
-from lyceum.evals.autopsy import Cause, examine
-from lyceum.evals.gold import mended
+    Table,
+)  # fmt: skip
+from lyceum.evals import words
+from lyceum.evals.autopsy import Cause, examine, waterfall
+from lyceum.evals.gold import cells, ideal, joined, mended, parsed, stands
+from lyceum.evals.records import Outcome, Run, Summary
+from lyceum.evals.stages import STAGES
+from lyceum.evals.why import parted, why
 from lyceum.ingest.pipeline import jobs
 from lyceum.search.analyzer import Standard
 from tests.toys import run
@@ -147,6 +155,11 @@ async def miscite(platform: Any) -> None:
     platform.answerer = Miscited(platform.answerer)
 
 
+async def hide_and_blind(platform: Any) -> None:
+    await hide(platform)
+    await blind(platform)
+
+
 async def nothing(platform: Any) -> None:
     pass
 
@@ -170,6 +183,7 @@ FAULTS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Part], Any]] = {
     "pack": (LEXICAL, {}, lose),
     "read": (LEXICAL, {}, blind),
     "cite": (LEXICAL, {}, miscite),
+    "visible + read": ({}, {}, hide_and_blind),
 }
 
 
@@ -210,28 +224,183 @@ async def fill(home: Path, sources: Path, parts: Mapping[str, Part]) -> None:
     await platform.close()
 
 
+@asynccontextmanager
+async def examined(stage: str, whole: Path, sources: Path, folder: Path) -> AsyncIterator[Examined]:
+    tables, parts, after = FAULTS[stage]
+    home = folder / stage
+    if parts:
+        await fill(home, sources, parts)
+    else:
+        shutil.copytree(whole, home)
+    platform = platform_of(home, tables, parts)
+    await after(platform)
+    subject = Examined(platform, sources)
+    yield subject
+    await subject.close()
+    await platform.close()
+
+
 @pytest.mark.parametrize("stage", FAULTS)
 def test_the_broken_stage_is_named(stage: str, whole: Path, sources: Path, tmp_path: Path) -> None:
     async def check() -> tuple[Cause, Cause, Answer]:
-        tables, parts, after = FAULTS[stage]
-        home = tmp_path / "home"
-        if parts:
-            await fill(home, sources, parts)
-        else:
-            shutil.copytree(whole, home)
-        platform = platform_of(home, tables, parts)
-        await after(platform)
-        subject = Examined(platform, sources)
-        first = await examine(subject, EXAMPLE)
-        again = await examine(subject, EXAMPLE)  # the first has left nothing behind
-        answer = await platform.answerer(Query(text=EXAMPLE.question))
-        await subject.close()
-        await platform.close()
-        return first, again, answer
+        async with examined(stage, whole, sources, tmp_path) as subject:
+            first = await examine(subject, EXAMPLE)
+            again = await examine(subject, EXAMPLE)  # the first has left nothing behind
+            return first, again, await subject.platform.answerer(Query(text=EXAMPLE.question))
 
     first, again, answer = run(check())
     assert mended(EXAMPLE, answer) == (stage == "sound")
-    assert (first.stage, first.pair) == (stage, ()), first
+    assert " + ".join((first.stage, *first.pair)) == stage, first
     assert again == first
     assert first.facts
     assert bool(first.fix) == (stage != "sound")
+
+
+class Knowing(Wrapped):
+    """Evidence that knows the gold when it reads it."""
+
+    async def __call__(self, query: Query, hits: Sequence[Hit]) -> Any:
+        judged = await self.part(query, hits)
+        return sorted(judged, key=lambda one: one.statement.quote != GOLD)
+
+
+@pytest.mark.parametrize("part", ["lexical", "dense"])
+def test_a_part_that_finds_gold_too_late_is_named(part: str, whole: Path, sources: Path) -> None:
+    """Other documents share more words with the question, or the encoder sees no likeness: no index is at fault."""
+    asked = replace(EXAMPLE, question="Which ship left Riga or Cadiz with barrels?")
+    tables = {"retriever": {"kind": f"search.{part}"}}
+
+    async def check() -> Cause:
+        platform = platform_of(whole, tables, {"evidence": Knowing})
+        subject = Examined(platform, sources)
+        cause = await examine(subject, asked)
+        await subject.close()
+        await platform.close()
+        return cause
+
+    cause = run(check())
+    assert cause.stage == part, cause
+
+
+def test_a_question_that_should_be_refused_is_the_readers(whole: Path, sources: Path, tmp_path: Path) -> None:
+    async def check() -> Cause:
+        async with examined("sound", whole, sources, tmp_path) as subject:
+            return await examine(
+                subject, Example(id="u", question="Who built the ship Ceres?", answerable=False)
+            )
+
+    cause = run(check())
+    assert (cause.stage, cause.lost) == ("read", "read")
+
+
+def test_a_document_that_was_never_read_in_is_lost_by_parsing(
+    whole: Path, sources: Path, tmp_path: Path
+) -> None:
+    (sources / "late.txt").write_text("The ship Zephyr left Narvik in 1911 with ore.\n")
+    gold = Gold(document="late.txt", text="The ship Zephyr left Narvik in 1911 with ore.")
+    example = Example(
+        id="z", question="When did the ship Zephyr leave Narvik?", answers=(("1911",),), gold=(gold,)
+    )
+
+    async def check() -> Cause:
+        async with examined("sound", whole, sources, tmp_path) as subject:
+            return await examine(subject, example)
+
+    cause = run(check())
+    assert (cause.stage, cause.lost) == ("parse", "parse")
+
+
+def test_the_facts_speak_the_language_of_the_question() -> None:
+    measured = {"lexical": 3, "dense": None, "fused": 21, "wanted": 15, "document": "a.md"}
+    blank = dict.fromkeys(
+        ("elements", "chunks", "owners", "readers", "offered", "asked", "hits", "read", "said", "cited")
+    )
+    expected = {"When?": "number 3 by words and not there by meaning", "什么时候？": "按词语为第 3 名"}
+    for question, said in expected.items():
+        facts, fix = words.facts(question, ("fuse",), {**blank, **measured, "weight": 0.2})
+        assert said in facts
+        assert "0.2" in fix
+    assert all(words.FACTS["en"].keys() == table.keys() for table in words.FACTS.values())
+    assert all({*STAGES, "kept", "none", "sound"} == table.keys() for table in words.FIX.values())
+
+
+def test_the_waterfall_counts_what_is_left() -> None:
+    fallen = waterfall(["parse", "parse", "fuse", "cite"], 8)
+    assert [round(share * 8) for _, share, _ in fallen] == [6, 6, 6, 6, 6, 5, 5, 5, 5, 4]
+    assert {n for _, _, n in fallen} == {8}
+
+
+def table(*rows: tuple[str, ...]) -> Element:
+    return Element(doc_id="d", kind="table", text="", table=Table(rows=rows))
+
+
+def test_a_row_is_parsed_when_it_stands_in_one_row_with_its_cells_apart() -> None:
+    head, gold = ("Ship", "Year", "Barrels"), "Ceres | 1872 | 212"
+    assert parsed(gold, [table(head, ("Ceres", "1872", "212"))], ["1872"])
+    assert not parsed(gold, [table(head, ("Bonita", "1872", "212"), ("Ceres", "1870", "9"))], ["1872"])
+    assert not parsed(gold, [table(head[:2], ("Ceres", "1872212"))], ["1872"])
+    assert parsed(gold, [Element(doc_id="d", kind="text", text="Ceres 1872 212")], ["1872"])
+    assert stands("The year was 1872.", ["… the  year\nwas 1872 …"])
+
+
+def test_an_ideal_table_comes_from_the_source_with_all_rows_of_its_header() -> None:
+    text = "# Ships\nYears Ended\n2019 | 2018\nCeres | 1 | 2\nIris | 3 | 4\n# Towns\nTown | Size | Age\nGenoa | 5 | 6"
+    document = Document(id="d", source="s", version="1")
+    heading, made = ideal(document, "Iris | 3 | 4", [(1, text)], Place(page=1))
+    assert heading.text == "Ships"
+    assert made.table is not None
+    assert made.table.header == 2
+    assert made.table.rows[:2] == (("", "Years Ended", "Years Ended"), ("", "2019", "2018"))
+    assert made.table.rows[2:] == (("Ceres", "1", "2"), ("Iris", "3", "4"))
+    assert cells("| a |  | b |") == ("a", "", "b")
+    assert cells("a |  | ") == ("a", "", "")
+
+
+def test_what_a_splitter_cut_apart_is_joined_with_what_fits() -> None:
+    texts = ["It left in 18", "72 with herring.", "Later it came back."]
+    chunks = [Chunk(id=str(n), doc_id="d", text=text, number=n) for n, text in enumerate(texts)]
+    source = Element(doc_id="d", kind="text", text="It left in 1872 with herring.\nLater it came back.")
+    whole, some = joined("It left in 1872 with herring.", chunks, [source])
+    assert whole is not None
+    assert whole.text == source.text
+    assert [one.number for one in some] == [0, 1, 2]
+    assert joined("nowhere to be found", chunks, [source]) == (None, [])
+
+
+def test_where_a_document_stood_and_what_brings_it_in(whole: Path, sources: Path, tmp_path: Path) -> None:
+    async def check() -> None:
+        async with examined("sound", whole, sources, tmp_path) as subject:
+            found = await why(subject, Query(text=EXAMPLE.question), "ceres-genoa.md")
+            assert found.places[0][:2] == ("lexical", 1)
+            assert found.places[-1][1] == 1
+            assert not found.change
+            far = await why(subject, Query(text="ship of Ceres"), "juno-cadiz.md")
+            assert far.places[-1][1] is None
+            assert far.change
+            with pytest.raises(NotFound):
+                await why(subject, Query(text="ship"), "nowhere.md")
+        async with examined("visible", whole, sources, tmp_path) as subject:
+            hidden = await why(subject, Query(text=EXAMPLE.question), "ceres-genoa.md")
+            assert not hidden.visible
+            assert hidden.change == {"readers": ["board"]}
+
+    run(check())
+
+
+def test_two_pipelines_part_where_gold_is_lost_in_one(whole: Path, sources: Path, tmp_path: Path) -> None:
+    outcomes = (Outcome(example=EXAMPLE),)
+    blank = Summary(id="a", dataset="d", data="d", pipeline="p", configuration="c", code="v", models={}, date="", n=1,
+                    failed=0, metrics={})  # fmt: skip
+    both = Run(folder=tmp_path, summary=blank, outcomes=outcomes)
+
+    async def check() -> str:
+        async with (
+            examined("pack", whole, sources, tmp_path) as a,
+            examined("sound", whole, sources, tmp_path) as b,
+        ):
+            return await parted(both, both, "q", a, b)
+
+    said = run(check())
+    assert "In A" not in said
+    assert "the answer is wrong" in said
+    assert "the answer is right" in said

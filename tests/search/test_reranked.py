@@ -36,8 +36,12 @@ def found(folder: Path, order: Callable[[list[Hit]], list[Hit]], **options: Any)
         await home.store.put([document(f"{n}.md", text) for n, text in enumerate(texts)])
         spans: list[Span] = []
         with tracing(spans.append):
-            hits = await Reranked(home.hybrid, reranker(order), **options)(Query(text="pump pressure", top_k=2))
-        return [hit.document.source for hit in hits], next(one for one in spans if one.name == "search.rerank")
+            hits = await Reranked(home.hybrid, reranker(order), **options)(
+                Query(text="pump pressure", top_k=2)
+            )
+        return [hit.document.source for hit in hits], next(
+            one for one in spans if one.name == "search.rerank"
+        )
 
     return run(check())
 

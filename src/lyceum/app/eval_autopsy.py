@@ -181,8 +181,10 @@ async def run_why(arguments: argparse.Namespace, settings: Settings) -> int:
     async with opened(settings) as platform:
         subject = Examined(platform)
         query = Query(text=arguments.question, readers=readers_of(arguments))
-        found = await why(subject, query, arguments.document)
-        await subject.close()
+        try:
+            found = await why(subject, query, arguments.document)
+        finally:
+            await subject.close()
     if arguments.json:
         told = {"document": found.document.source, "chunks": found.chunks, "visible": found.visible}
         places = [{"place": name, "rank": rank, "score": score} for name, rank, score in found.places]

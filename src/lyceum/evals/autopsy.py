@@ -10,19 +10,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, partialmethod
 from typing import Any
 
 from lyceum.core.ids import digest
-from lyceum.core.types import (
-    Answer,
-    Change,
-    Chunk,
-    Document,
-    Example,
-    Place,
-    Query,
-)  # fmt: skip
+from lyceum.core.types import Answer, Change, Chunk, Document, Example, Place, Query
 from lyceum.evals import gold as golden
 from lyceum.evals import repairs, words
 from lyceum.evals.gold import Stand
@@ -33,12 +25,11 @@ STEPS = ("parse", "split", "index", "visible", "candidates", "fuse", "rerank", "
 WEIGHTS = (0.4, 0.6, 0.2, 0.8, 0.0, 1.0)  # of the dense part, the likelier first
 SAME = 0.05
 ROOM = 10  # times the budget, for a reader that was cut short
+MOST = 1 << 30  # a rank below all
 SAID = 200  # characters of an answer that facts quote
 FEW = 5  # a reader that takes less than this part of the hits is cut short, whatever their order
-TOLERANCE = {
-    "lexical": 0.2,
-    "dense": 0.02,
-}  # shares by which a score may differ from that in a view built anew
+# Shares by which a score may differ from that in a view built anew.
+TOLERANCE = {"lexical": 0.2, "dense": 0.02}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,14 +205,6 @@ class Autopsy:
         seen = any(group & trial.query.readers for group in groups)
         return frozenset[str]() if seen else frozenset[str]().union(*groups)
 
-    async def _lexical(self, trial: Trial) -> AsyncIterator[Trial]:
-        async for repaired in self._candidate(trial, "lexical"):
-            yield repaired
-
-    async def _dense(self, trial: Trial) -> AsyncIterator[Trial]:
-        async for repaired in self._candidate(trial, "dense"):
-            yield repaired
-
     async def _candidate(self, trial: Trial, part: str) -> AsyncIterator[Trial]:
         """Let a part rank gold first, where no part does so well enough for any fusion to deliver it."""
         if part not in self.subject.parts or not trial.numbers:
@@ -233,6 +216,9 @@ class Autopsy:
             if (other.seen.best("fused", trial.numbers) or enough + 1) <= enough:
                 return
         yield await self._try(trial, part, wraps={part: lambda view: repairs.Lifted(view, trial.numbers)})
+
+    _lexical = partialmethod(_candidate, part="lexical")
+    _dense = partialmethod(_candidate, part="dense")
 
     def _rank(self, trial: Trial) -> int | None:
         """Return the best rank that a part gave gold."""
@@ -269,12 +255,16 @@ class Autopsy:
         if not lost and ("reranker" in self.subject.parts or starved):
             return
         weighed = await self._weighed(trial)
-        if lost and rank is not None and (fused is None or rank < fused):
-            wrap = lambda part: repairs.Promoted(part, part.ledger, numbers, rank)  # noqa: E731
-            yield await self._try(trial, "fuse", wraps={"engine": wrap})
-        if lost or 2 * sum(other.mended for other in weighed) > len(weighed):
-            for other in weighed:
+        better = [
+            other for other in weighed
+            if other.mended and (deaf or (other.seen.best("fused", numbers) or MOST) < (fused or MOST))
+        ]  # fmt: skip
+        if lost or 2 * len(better) > len(weighed):
+            for other in better:
                 yield other
+        if lost and rank is not None and (fused is None or rank < fused):
+            wrap = partial(repairs.Promoted, numbers=numbers, rank=rank)
+            yield await self._try(trial, "fuse", wraps={"engine": wrap})
 
     async def _rerank(self, trial: Trial) -> AsyncIterator[Trial]:
         """Let the reranker rank gold first, where it ranks it lower than before or does nothing."""
@@ -339,13 +329,13 @@ class Autopsy:
                     for at, (n, (chunk, document)) in enumerate(extra.items(), start)
                 ])  # fmt: skip
                 wraps[part] = partial(repairs.AddedView, fresh=fresh, extra=extra, gone=gone)
+        chunks = [chunk for chunk, _ in extra.values()]
         held = {
-            chunk.id
-            for one in self.example.gold
-            for chunk in golden.holding(self.example, one, [c for c, _ in new])
+            one.number: None
+            for gold in self.example.gold
+            for one in golden.holding(self.example, gold, chunks)
         }
-        numbers = tuple(number for number, (chunk, _) in extra.items() if chunk.id in held)
-        return await self._try(trial, stage, wraps=wraps, numbers=numbers)
+        return await self._try(trial, stage, wraps=wraps, numbers=tuple(held))
 
     async def _clean(self) -> None:
         """Take what was added out of the views that are shared with other questions."""
@@ -369,12 +359,10 @@ class Autopsy:
     def measured(self, trial: Trial) -> dict[str, Any]:
         """Return where gold stood at every stage; ranks are None where it did not."""
         seen, needed = trial.seen, self._needed()
-        owners = frozenset[str]().union(*(one.document.readers for one in needed if one.document))
         names = {
-            "owners": owners,
-            "readers": self.example.readers,
-            "cited": {one.source for one in trial.answer.citations},
-        }
+            "owners": frozenset[str]().union(*(one.document.readers for one in needed if one.document)),
+            "readers": self.example.readers, "cited": {one.source for one in trial.answer.citations},
+        }  # fmt: skip
         ranks = {place: seen.best(place, trial.numbers) for place in PLACES}
         return {
             **ranks, **{name: ", ".join(sorted(one)) or "–" for name, one in names.items()},

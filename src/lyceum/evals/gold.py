@@ -6,10 +6,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import PurePath
 
 from lyceum.core.ids import document_id
-from lyceum.core.text import count_tokens, markdown_row, sentences
+from lyceum.core.text import count_tokens, markdown_row, sentences, squeeze
 from lyceum.core.types import Answer, Chunk, Document, Element, Example, Gold, Piece, Place, Table
 from lyceum.evals.metrics import correct, holds
 from lyceum.evals.stages import Subject
@@ -39,7 +40,9 @@ async def stand(subject: Subject, example: Example, gold: Gold) -> Stand:
         return Stand(gold=gold)
     elements, chunks = await subject.elements(document), await subject.chunks(document)
     wanted, held = needles(example, gold), holding(example, gold, chunks)
-    there = not wanted or bool(held) or any(parsed(needle, elements) for needle in wanted)
+    there = (
+        not wanted or bool(held) or any(parsed(needle, elements, answers_of(example)) for needle in wanted)
+    )
     return Stand(gold=gold, document=document, elements=elements, chunks=chunks, parsed=there, held=held)
 
 
@@ -78,29 +81,27 @@ def needles(example: Example, gold: Gold) -> list[str]:
     return held or ([gold.text] if gold.text.strip() else [])
 
 
-def stands(needle: str, texts: Sequence[str]) -> bool:
-    """Say whether gold words stand in one of the texts; those of a table's row all in one line."""
-    row = " | " in needle
-    wanted = squashed(needle)
-    return any(wanted in squashed(line) for text in texts for line in (text.split("\n") if row else [text]))
+def stands(needle: str, texts: Sequence[str], answers: Sequence[str] = ()) -> bool:
+    """Say whether gold words stand in one of the texts; a row's in one line, its answers not run into others."""
+    row, wanted = " | " in needle, squashed(needle)
+    kept = [answer for answer in answers if row and holds(needle, answer)]
+    lines = (line for text in texts for line in (text.split("\n") if row else [text]))
+    return any(wanted in squashed(line) and all(holds(line, answer) for answer in kept) for line in lines)
 
 
-def parsed(needle: str, elements: Sequence[Element]) -> bool:
+def parsed(needle: str, elements: Sequence[Element], answers: Sequence[str]) -> bool:
     """Say whether gold words stand in what a parser made: a row in one row, a sentence even across elements."""
-    texts = [one.text for one in elements]
     if " | " not in needle:
-        return stands(needle, ["".join(texts)])
-    rows = ["".join(row) for one in elements if one.table for row in one.table.rows]
-    wanted = squashed(needle)
-    return any(wanted in squashed(text) for text in [*rows, *(one.text for one in elements if not one.table)])
+        return stands(needle, ["".join(one.text for one in elements)])
+    rows = [" | ".join(map(squeeze, row)) for one in elements if one.table for row in one.table.rows]
+    return stands(needle, [*rows, *(squeeze(one.text) for one in elements if not one.table)], answers)
 
 
 def holding(example: Example, gold: Gold, chunks: Sequence[Chunk]) -> list[Chunk]:
     """Return the chunks that hold the gold words; without such words those that hold an answer, or else all."""
-    wanted = needles(example, gold)
+    wanted, answers = needles(example, gold), answers_of(example)
     if wanted:
-        return [one for one in chunks if any(stands(needle, [one.text]) for needle in wanted)]
-    answers = answers_of(example)
+        return [one for one in chunks if any(stands(needle, [one.text], answers) for needle in wanted)]
     held = [one for one in chunks if any(holds(one.text, answer) for answer in answers)]
     return held or list(chunks)
 
@@ -161,13 +162,21 @@ def ideal(document: Document, needle: str, pages: Pages, place: Place) -> list[E
         pieces = (Piece(start=0, end=len(text), place=place),)
         return [*above, Element(doc_id=document.id, kind="text", text=text, place=place, pieces=pieces)]
     gold = cells(needle)
-    printed = [cells(line) for line in lines if "|" in line]
+    printed = [cells(line) for line in lines if line.strip()]
+    first = next((at for at, row in enumerate(printed) if len(row) > 1), 0)
+    over, printed = (
+        printed[:first][-2:],
+        printed[first:],
+    )  # what stands over a table in one cell is of its header
     if printed and len(printed[0]) == len(gold) - 1:  # nothing is printed above a column of names
         printed[0] = ("", *printed[0])
     rows = [row for row in printed if len(row) == len(gold)]
     if gold not in rows:
         rows.append(gold)
-    table = Table(rows=tuple(rows), header=int(len(rows) > 1), places=(place,) * len(rows))
+    blank = sum(1 for _ in takewhile(lambda row: not row[0], rows))
+    header = min(max(blank, 1), rows.index(gold))
+    rows[:0] = [tuple("" if n == 0 else row[0] for n in range(len(gold))) for row in over]
+    table = Table(rows=tuple(rows), header=header + len(over), places=(place,) * len(rows))
     text = "\n".join(map(markdown_row, rows))
     return [*above, Element(doc_id=document.id, kind="table", text=text, place=place, table=table)]
 
@@ -180,10 +189,12 @@ def cells(line: str) -> tuple[str, ...]:
 
 def resembling(needle: str, chunks: Sequence[Chunk]) -> list[Chunk]:
     """Return the tables' chunks with a row that shares half of the gold row's cells: the same row, read wrong."""
-    gold = set(cells(needle)) if " | " in needle else set[str]()
+    gold = set(cells(needle))
     return [
         one for one in chunks
-        if gold and any(2 * len(gold & set(cells(line))) >= len(gold) for line in one.text.split("\n"))
+        if " | " in needle
+        and (stands(needle, [one.text])
+             or any(2 * len(gold & set(cells(line))) >= len(gold) for line in one.text.split("\n")))
     ]  # fmt: skip
 
 

@@ -75,14 +75,14 @@ def changed(part: Any, **values: Any) -> Any:
 class Promoted(Wrapper):
     """A retriever that puts the best hit of some chunks at a rank, if it stands lower or is missing."""
 
-    def __init__(self, part: Any, ledger: Any, numbers: Sequence[int], rank: int = 1) -> None:
+    def __init__(self, part: Any, numbers: Sequence[int], rank: int) -> None:
         super().__init__(part)
-        self.ledger, self.numbers, self.rank = ledger, numbers, rank
+        self.numbers, self.rank = numbers, rank
 
     async def __call__(self, query: Query) -> list[Hit]:
         hits: list[Hit] = await self.part(query)
         missing = [n for n in self.numbers if n not in {hit.chunk.number for hit in hits}]
-        found = await self.ledger.get(missing, query.readers) if missing else {}
+        found = await self.part.ledger.get(missing, query.readers) if missing else {}
         fetched = [Hit(chunk=chunk, document=document, score=0.0) for chunk, document in found.values()]
         return promoted([*hits, *fetched], self.numbers, self.rank)[: query.top_k]
 

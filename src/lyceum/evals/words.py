@@ -75,6 +75,7 @@ FIX = {
         "lexical": "Rewrite the question, add other words for its terms, or ask for more hits.",
         "dense": "Take another encoder, or ask for more hits.",
         "fuse": "Set the retriever's weight to {weight}.",
+        "kept": "No weight alone mends it: put a reranker behind the fusion, or read more hits.",
         "rerank": "Take the reranker away, or another one.",
         "pack": "Give the reader more: hits or budget in [answerer].",
         "read": "Take another reader or model, or another prompt; see the threshold if it refused.",
@@ -89,6 +90,7 @@ FIX = {
         "lexical": "改写问题、补充同义词，或多取检索结果。",
         "dense": "换用其他编码器，或多取检索结果。",
         "fuse": "将检索器的 weight 设为 {weight}。",
+        "kept": "仅改权重无效：在融合之后加重排，或读取更多结果。",
         "rerank": "去掉或更换重排器。",
         "pack": "让阅读器读得更多：[answerer] 的 hits 或 budget。",
         "read": "更换阅读器、模型或提示词；若是拒答，查看阈值。",
@@ -103,11 +105,12 @@ def facts(question: str, stages: tuple[str, ...], measured: Mapping[str, Any]) -
     spoken = language(question)
     table, first = FACTS[spoken], "candidates" if stages[0] in ("lexical", "dense") else stages[0]
     how = "weight" if "weight" in measured else "kept"
-    values = {"weight": "0.4", "part": "", **measured, **ranked(spoken, measured)}
+    values = {"weight": "", "part": "", **measured, **ranked(spoken, measured)}
     values["how"] = table[how].format(**values)
     pair = table["pair"].format(pair=" + ".join(stages)) if len(stages) > 1 else ""
     said = " ".join(filter(None, [table[first].format(**values), pair]))
-    return said, FIX[spoken][stages[0]].format(**values)
+    fix = "kept" if stages[0] == "fuse" and "weight" not in measured else stages[0]
+    return said, FIX[spoken][fix].format(**values)
 
 
 def ranked(spoken: str, measured: Mapping[str, Any]) -> dict[str, str]:
