@@ -39,10 +39,10 @@ def library(folder: Path) -> Path:
 
 
 def told(name: str, *arguments: str) -> tuple[int, Any]:
-    """Run a command in this process with --json; return its exit code and what it printed."""
+    """Run a command ("ask", "eval run") in this process with --json; return its exit code and what it printed."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        code = main([name, *arguments, "--json"])
+        code = main([*name.split(), "--json", *arguments])
     return code, json.loads(out.getvalue())
 
 

@@ -83,7 +83,7 @@ def beir(tmp_path: Path) -> Path:
 
 
 def evaluated(home: Path, dataset: Path, *more: str) -> list[dict[str, Any]]:
-    code, found = told("eval", "run", str(dataset), "--home", str(home), *more)
+    code, found = told("eval run", str(dataset), "--home", str(home), *more)
     assert code == 0, found
     assert isinstance(found, list)
     return found
@@ -278,7 +278,7 @@ def test_a_broken_gzip_file_is_named(beir: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_asked_is_said(home: Path, questions: Path, tmp_path: Path) -> None:
     def refused(dataset: Path, *more: str, at: Path = home) -> tuple[str, str]:
-        code, found = told("eval", "run", str(dataset), "--home", str(at), *more)
+        code, found = told("eval run", str(dataset), "--home", str(at), *more)
         assert code == 1
         return found["error"]["message"], found["error"]["hint"]
 
@@ -323,7 +323,7 @@ def test_documents_that_change_under_a_run_void_it(
 
     monkeypatch.setattr(session, "ask", ask)
     before = set((home / "runs").glob("*"))
-    code, found = told("eval", "run", str(questions), "--home", str(home), "--limit", "3")
+    code, found = told("eval run", str(questions), "--home", str(home), "--limit", "3")
     assert (code, found["error"]["code"]) == (1, "data_changed")
     assert set((home / "runs").glob("*")) == before
 
