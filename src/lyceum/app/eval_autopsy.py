@@ -99,8 +99,7 @@ async def run_autopsy(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _told(cause: Cause) -> dict[str, Any]:
-    row = asdict(cause)
-    return {**row, "with": row.pop("pair")}
+    return {("with" if name == "pair" else name): value for name, value in asdict(cause).items()}
 
 
 async def _causes(run: Run, failed: Sequence[Example], subject: Examined, *, quiet: bool) -> list[Cause]:
@@ -163,7 +162,7 @@ def _print(run: Run, found: dict[str, Any], sound: int) -> None:
     if rows:
         show.table(out, "lost by,questions,share,cheapest fix", rows)
         out.print()
-    falls = [(step, f"{share:.3f}", "█" * round(share * 40)) for step, share, _ in found["waterfall"]]
+    falls = [(step, f"{share:.3f}", "█" * round(share * 20)) for step, share, _ in found["waterfall"]]
     show.table(out, "gold is there after,share of the answerable,", falls)
     for example, said in found.get("parted", {}).items():
         out.print(f"\n{example}: {said}", markup=False)

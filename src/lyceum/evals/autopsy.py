@@ -370,7 +370,7 @@ class Autopsy:
             "elements": sum(len(one.elements) for one in needed), "chunks": sum(len(one.chunks) for one in needed),
             "parsed": any(one.parsed for one in needed), "held": len(trial.numbers),
             "visible": not self._hidden(trial), "wanted": seen.asked["fused"], "asked": seen.asked["offered"],
-            "hits": len(seen.ranks["read"]),
+            "hits": len(seen.ranks["read"]), "lacks": [part for part in PARTS if part not in self.subject.parts],
             "said": (trial.answer.text or trial.answer.reason)[:SAID], "right": trial.mended,
         }  # fmt: skip
 
