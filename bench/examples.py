@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,10 @@ from common import ROOT, Figure
 
 from lyceum.app import session, settings
 from lyceum.core.types import Answer, Citation, Query
+from lyceum.evals.text_metrics import holds
 from lyceum.ingest.pipeline import jobs
 
 EXAMPLES = ROOT / "examples"
-_group = re.compile(r"(?<=\d),(?=\d{3})")
 
 
 def questions(folder: Path = EXAMPLES) -> list[dict[str, Any]]:
@@ -39,20 +38,6 @@ def questions(folder: Path = EXAMPLES) -> list[dict[str, Any]]:
             odd = hashlib.sha256(row["id"].encode()).digest()[0] & 1
             rows.append({**row, "half": "test" if odd and name == "questions.jsonl" else "dev"})
     return rows
-
-
-def plain(text: str) -> str:
-    """Return text as it is compared: lower case, no white space at all next to CJK, one blank elsewhere."""
-    text = _group.sub("", text.lower()).replace("\u3000", " ")
-    return re.sub(r"(?<=[^\x00-\x7f]) | (?=[^\x00-\x7f])", "", " ".join(text.split()))
-
-
-def holds(text: str, wanted: str) -> bool:
-    """Say whether the text holds the wanted words, not as part of a longer word or number."""
-    inner = re.escape(plain(wanted).strip(" .,;:。，"))
-    left = r"(?<![a-z0-9.])" if re.match(r"[a-z0-9]", plain(wanted)) else ""
-    right = r"(?![a-z0-9]|\.\d)" if re.search(r"[a-z0-9]$", plain(wanted)) else ""
-    return re.search(left + inner + right, plain(text)) is not None
 
 
 def right(row: dict[str, Any], found: Answer) -> bool:

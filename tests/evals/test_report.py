@@ -213,9 +213,9 @@ def test_risk_and_coverage_by_hand() -> None:
     outcomes += [outcome(8, "failed", harmless), outcome(9, "unjudged", harmless)]
     points = report.risks(outcomes[::-1])
     assert points == [(1 / 6, 0.0), (3 / 6, pytest.approx(1 / 3)), (4 / 6, 0.5)], "a failure is no answer"
-    assert report.area(points) == pytest.approx((1 * 0 + 2 / 3 + 1 * 0.5) / 4)
+    assert area(points) == pytest.approx((1 * 0 + 2 / 3 + 1 * 0.5) / 4)
     assert report.risks([]) == []
-    assert report.area([]) == 0
+    assert area([]) == 0
 
 
 def test_drawings_have_what_they_are_given() -> None:

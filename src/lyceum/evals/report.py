@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from lyceum.core.types import Example, Hit, Place
 from lyceum.evals import charts
+from lyceum.evals.abstention import area, curve
 from lyceum.evals.metrics import found_in
 from lyceum.evals.records import Aggregate, Outcome, Run
 
@@ -85,27 +86,13 @@ def state(outcome: Outcome) -> str:
 
 
 def risks(outcomes: Sequence[Outcome]) -> list[tuple[float, float]]:
-    """Return (share answered, share of these that is wrong) as ever less sure answers are let through.
-
-    El-Yaniv and Wiener (2010). Answers of equal confidence are let through together.
-    """
+    """Return the curve of risk and coverage of a run; a failure is no answer, what was not judged is left out."""
     judged = [one for one in outcomes if state(one) != "unjudged"]
     answers = [
-        (one.answer.confidence, state(one)) for one in judged if one.answer and not one.answer.abstained
-    ]
-    answers.sort(key=lambda one: -one[0])
-    points, wrong = [], 0
-    for count, (confidence, became) in enumerate(answers, 1):
-        wrong += became == "wrong"
-        if count == len(answers) or answers[count][0] < confidence:
-            points.append((count / len(judged), wrong / count))
-    return points
-
-
-def area(points: Sequence[tuple[float, float]]) -> float:
-    """Return the mean risk over the coverage that was reached: the area under the curve, divided by its width."""
-    widths = [x - before for (x, _), before in zip(points, [0.0, *(x for x, _ in points)], strict=False)]
-    return sum(w * y for w, (_, y) in zip(widths, points, strict=True)) / (sum(widths) or 1)
+        (one.answer.confidence, state(one) == "wrong")
+        for one in judged if one.answer and not one.answer.abstained
+    ]  # fmt: skip
+    return curve(answers, len(judged))
 
 
 def is_gold(hit: Hit, example: Example) -> bool:
