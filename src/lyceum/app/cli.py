@@ -32,6 +32,9 @@ EVAL = {
     "report": "lyceum.app.eval_report",
     "autopsy": "lyceum.app.eval_autopsy",
     "why": "lyceum.app.eval_autopsy",
+    "make": "lyceum.app.eval_data",
+    "review": "lyceum.app.eval_data",
+    "take": "lyceum.app.eval_data",
 }
 
 

@@ -54,8 +54,10 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Ask every question of a set and measure the answers; a run that was killed goes on."""
     from lyceum.app import show
     from lyceum.app.commands import OK, PARTLY
+    from lyceum.evals import examples
 
     asked = _questions(arguments)
+    show.notes(examples.remarks(asked))
     measures = _measures(arguments.metrics)
     chosen = [(Path(name).stem, pipeline(name, settings)) for name in arguments.pipeline or ["default"]]
     runs = []
