@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from lyceum.core.errors import InvalidInput
-from lyceum.core.types import Example, Gold, Message
+from lyceum.core.types import Answer, Example, Gold, Message
 from lyceum.evals import beir, examples
+from lyceum.evals.metrics import METRICS
 
 SHARED = Path(os.environ.get("LYCEUM_SHARED", "/nowhere")) / "data"
 PARAGRAPH = "Normandy is a region. It lies in France, west of Paris. The Norse settled there."
@@ -83,6 +84,18 @@ def test_parts_and_spellings(tmp_path: Path, metadata: dict[str, Any], parts: ob
 )
 def test_the_scale_is_part_of_the_answer(answer: str, scale: str, made: list[str]) -> None:
     assert beir.spellings(answer, scale) == made
+
+
+def test_a_number_counts_with_its_scale_and_without(tmp_path: Path) -> None:
+    one = only(tmp_path, asked(["$1,496.5"], scale="million"))
+    for text, right in (
+        ("$1,496.5 million", 1),
+        ("1,496.5", 1),
+        ("$1,496,500,000", 1),
+        ("1,496.5 thousand", 0),
+    ):
+        assert METRICS["number"](one, Answer(text=text)).value == right, text
+    assert METRICS["correct"](one, Answer(text="1,496.5")).value == 0  # the scale is part of the answer
 
 
 def test_gold_words_that_sets_know(tmp_path: Path) -> None:

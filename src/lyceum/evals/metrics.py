@@ -101,7 +101,10 @@ def number(example: Example, answer: Answer) -> Score:
     scale = str(example.meta.get("scale") or "") if example.answerable else ""
     found = []
     for part in example.answers if example.answerable else ():
-        spelt = [*part, *(f"{one} {scale}" for one in part if scale)]
+        bare = [
+            one.removesuffix(f" {scale}") for one in part if scale
+        ]  # readers of sets put the scale behind it
+        spelt = [*part, *bare, *(f"{one} {scale}" for one in bare)]
         matches = [numeric(answer.text, one) for one in spelt]
         found += [any(matches)] if matches[0] is not None else []
     if not found:
