@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from lyceum.app.cli import main
+from lyceum.app.examined import Examined
+from lyceum.app.session import opened
+from lyceum.app.settings import load
 from tests.app.served import library, told
+from tests.toys import run
 
 QUESTIONS: list[dict[str, Any]] = [
     {"id": "right", "question": "When does the Kestrel warehouse open?", "answers": [["seven"]],
@@ -120,3 +124,16 @@ def test_what_cannot_be_examined_says_so(home: Path, made: Path, tmp_path: Path)
     code, found = told("eval", "autopsy", str(copy), "--home", str(home))
     assert code == 1
     assert "does not say what was asked" in json.dumps(found)
+
+
+def test_a_source_is_read_where_it_was_ingested_from(home: Path) -> None:
+    async def check() -> None:
+        async with opened(load(str(home), {})) as platform:
+            subject = Examined(platform)
+            ((page, text),) = await subject.plain("bonus.md")
+            assert page is None
+            assert text.startswith("# Bonus")
+            assert await subject.plain("nowhere.md") == ()
+            await subject.close()
+
+    run(check())

@@ -404,3 +404,19 @@ def test_two_pipelines_part_where_gold_is_lost_in_one(whole: Path, sources: Path
     assert "In A" not in said
     assert "the answer is wrong" in said
     assert "the answer is right" in said
+
+
+def test_a_missing_document_without_gold_words_is_found_by_its_answer(
+    whole: Path, sources: Path, tmp_path: Path
+) -> None:
+    (sources / "later.txt").write_text("The ship Yara left Vigo in 1913 with salt.\n")
+    example = Example(
+        id="y", question="When did the ship Yara leave Vigo?", answers=(("1913",),),
+        gold=(Gold(document="later.txt"),),
+    )  # fmt: skip
+
+    async def check() -> Cause:
+        async with examined("sound", whole, sources, tmp_path) as subject:
+            return await examine(subject, example)
+
+    assert run(check()).stage == "parse"

@@ -99,7 +99,8 @@ class Examined:
     async def plain(self, name: str) -> Sequence[tuple[int | None, str]]:
         """Return the pages of a source file by a plain extraction, which is not the platform's parser."""
         if name not in self._pages:
-            file = self.sources / name if self.sources else Path(name)
+            found = await self.document(name)
+            file = self.sources / name if self.sources else Path(found.source if found else name)
             self._pages[name] = await asyncio.to_thread(_plain, file) if file.is_file() else ()
         return self._pages[name]
 

@@ -147,7 +147,8 @@ class Autopsy:
         for stand in self._needed():
             pages = await self.subject.plain(stand.gold.document)
             document = stand.document or golden.lost(self.example, stand.gold, pages)
-            for needle in golden.needles(self.example, stand.gold):
+            wanted = golden.needles(self.example, stand.gold) or golden.answers_of(self.example)
+            for needle in wanted:
                 elements = golden.ideal(document, needle, pages, Place(page=stand.gold.page))
                 new += [(chunk, document) for chunk in self.subject.split(document, elements)]
                 gone += [chunk.number for chunk in golden.resembling(needle, stand.chunks)]

@@ -143,7 +143,8 @@ def source(needle: str, pages: Pages, page: int | None) -> tuple[str, list[str]]
     wanted = [squashed(cell) for cell in needle.split(" | ")]
     found: tuple[int, str, list[str]] = (0, "", [])
     for number, text in pages:
-        for section in re.split(r"(?:^|\n)# ", text) if page in (None, number) or number is None else ():
+        sections = f"\n\n{text}".split("\n# ") if page in (None, number) or number is None else []
+        for section in sections:  # the first one has no heading
             heading, *lines = section.split("\n")
             held = squashed("".join(lines))
             if (share := sum(cell in held for cell in wanted)) > found[0]:
