@@ -84,6 +84,12 @@ def test_a_killed_autopsy_goes_on(home: Path, made: Path) -> None:
     assert causes["misread"]["stage"] == "read"
 
 
+def test_what_is_not_examined_is_not_counted(home: Path, made: Path) -> None:
+    found = autopsy(home, made, "--limit", "1")
+    assert [one["example"] for one in found["causes"]] == ["hidden"]
+    assert {n for _, _, n in found["waterfall"]} == {2}
+
+
 def test_two_runs_part(home: Path, made: Path, tmp_path: Path) -> None:
     rows = [{**row, "readers": ["*", "board"]} for row in QUESTIONS]
     file = tmp_path / "questions.jsonl"

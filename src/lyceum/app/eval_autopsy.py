@@ -37,7 +37,7 @@ def arguments_autopsy(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--against", metavar="RUN", help="say of what fails here and works there where they part"
     )
-    command.add_argument("--limit", type=int, metavar="N", help="only the first N failed questions")
+    command.add_argument("--limit", type=int, metavar="N", help="examine only the first N failed questions")
 
 
 def arguments_why(command: argparse.ArgumentParser) -> None:
@@ -74,12 +74,12 @@ async def run_autopsy(arguments: argparse.Namespace, settings: Settings) -> int:
     from lyceum.evals.records import read_run
 
     run = read_run(folder(settings.home, arguments.run))
-    failed = [
-        one.example for one in run.outcomes if one.answer is None or not mended(one.example, one.answer)
-    ][: arguments.limit]
+    wrong = [one.example for one in run.outcomes if one.answer is None or not mended(one.example, one.answer)]
+    failed = wrong[: arguments.limit]
     async with _examined(run, settings, arguments.sources) as subject:
         causes = await _causes(run, failed, subject, quiet=arguments.json)
-    answerable = {one.example.id for one in run.outcomes if one.example.answerable}
+    left_out = {example.id for example in wrong[len(failed) :]}
+    answerable = {one.example.id for one in run.outcomes if one.example.answerable} - left_out
     failing = [one for one in causes if one.stage != "sound"]
     lost = [one.lost for one in failing if one.example in answerable]
     found: dict[str, Any] = {
@@ -151,13 +151,12 @@ def _print(run: Run, found: dict[str, Any], sound: int) -> None:
         f"{what.dataset} · {what.pipeline} · run {what.id}: {len(causes)} of {what.n} questions fail{again}.\n",
         markup=False,
     )
-    counts = Counter(" + ".join((one["stage"], *one["with"])) for one in causes)
-    fixes = {name: Counter(
-        one["fix"] for one in causes if " + ".join((one["stage"], *one["with"])) == name
-    ).most_common(1)[0][0] for name in counts}  # fmt: skip
+    named: dict[str, Counter[str]] = {}
+    for one in causes:
+        named.setdefault(" + ".join((one["stage"], *one["with"])), Counter())[one["fix"]] += 1
     rows = [
-        (name, str(count), f"{count / len(causes):.0%}", escape(fixes[name]))
-        for name, count in counts.most_common()
+        (name, str(fixes.total()), f"{fixes.total() / len(causes):.0%}", escape(fixes.most_common(1)[0][0]))
+        for name, fixes in sorted(named.items(), key=lambda item: -item[1].total())
     ]
     if rows:
         show.table(out, "lost by,questions,share,cheapest fix", rows)

@@ -43,7 +43,7 @@ def arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--half", choices=("dev", "test", "all"), default="all", help="which half (all)")
     command.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
-    command.add_argument("--metrics", metavar="A,B", help="only these; all without it")
+    command.add_argument("--metrics", metavar="A,B", help="these instead of the usual ones, or all")
     command.add_argument("--jobs", type=int, default=2, metavar="N", help="questions asked at a time (2)")
     command.add_argument(
         "--prices", metavar="IN,OUT", default="0,0", help="money for a million tokens read and written"
@@ -103,9 +103,10 @@ def _questions(arguments: argparse.Namespace) -> list[Example]:
 
 
 def _measures(chosen: str | None) -> dict[str, Metric | Judge]:
-    from lyceum.evals.metrics import METRICS
+    from lyceum.evals.metrics import DEFAULT, METRICS
 
-    wanted = [name.strip() for name in chosen.split(",")] if chosen else list(METRICS)
+    wanted = [name.strip() for name in chosen.split(",")] if chosen else list(DEFAULT)
+    wanted = list(METRICS) if wanted == ["all"] else wanted
     if unknown := [name for name in wanted if name not in METRICS]:
         raise InvalidInput(f"There is no metric {unknown[0]!r}.", hint=f"Choose of {', '.join(METRICS)}.")
     return {name: METRICS[name] for name in wanted}
