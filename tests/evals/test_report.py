@@ -14,6 +14,7 @@ from lxml import html
 
 from lyceum.app.cli import main
 from lyceum.evals import charts, compare, report
+from lyceum.evals.abstention import area
 from tests.evals import reported
 from tests.evals.reported import HOSTILE, Harm, harmless, outcome
 

@@ -28,13 +28,17 @@ CANDIDATES = 2  # sentences of a text that are compared by meaning
 SPELLINGS = 3  # of a gold answer that are looked for
 Claim = tuple[str, str]  # a question and its answer; or nothing and a statement
 FEATURES = "words pairs answer exchanged rival negated numbers words-all numbers-all names-all cosine".split()
-# bias and FEATURES by the script of the statement; and whether there is a cosine
-WEIGHTS: dict[tuple[str, bool], tuple[float, ...]] = {
-    ("en", True): (-2.12, -2.58, -0.64, 4.62, -2.25, -3.61, -3.4, 0.94, 1.5, -2.61, -0.45, 0.89),
-    ("en", False): (-1.78, -2.32, -0.45, 4.65, -2.21, -3.7, -3.37, 0.96, 1.51, -2.61, -0.5, 0),
-    ("zh", True): (-3.17, 0.01, -1.75, 4.77, -1.65, -4.59, -1.49, 1.48, 0.4, -4.52, -0.14, 1.12),
-    ("zh", False): (-2.88, 0.03, -1.27, 4.72, -1.67, -4.64, -1.49, 1.54, 0.65, -4.53, -0.13, 0),
-}
+# bias and FEATURES, by the claim's script, whether it is a question with its answer, and whether there is a cosine
+WEIGHTS: dict[tuple[str, bool, bool], tuple[float, ...]] = {
+    ("en", True, True): (-5.70, 1.44, 0.69, 5.22, -1.53, -3.09, -0.16, 0.30, -0.07, 0.01, 0.58, 1.44),
+    ("en", True, False): (-4.96, 1.64, 0.77, 5.25, -1.46, -3.27, -0.20, 0.30, 0.02, -0.01, 0.48),
+    ("en", False, True): (-2.11, 0.02, -0.20, 0.02, -3.33, 0.00, -4.07, -0.24, 3.63, -1.64, -3.70, 1.08),
+    ("en", False, False): (-1.88, 0.17, 0.09, 0.17, -3.31, 0.00, -4.05, -0.18, 3.85, -1.66, -3.72),
+    ("zh", True, True): (-5.02, 1.43, 0.30, 5.02, -1.59, -3.57, -0.14, -0.24, -0.03, -0.17, -0.41, 0.86),
+    ("zh", True, False): (-4.79, 1.57, 0.43, 5.09, -1.49, -3.56, -0.19, -0.31, 0.04, -0.14, -0.40),
+    ("zh", False, True): (-2.26, 0.41, -0.66, 0.41, -3.39, 0.00, -2.55, 1.00, 2.23, -6.76, -0.65, 1.94),
+    ("zh", False, False): (-1.78, 0.77, -0.21, 0.77, -3.50, 0.00, -2.54, 1.06, 2.47, -6.66, -0.68),
+}  # fmt: skip
 _negation = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot)\b|n't\b|[不没無无未非勿]"
 )
@@ -70,13 +74,15 @@ def shared(words: set[str], text: Part) -> float:
     return len(words & text.words) / (len(words) or 1)
 
 
-def features(claim: Part, answer: Part, sentence: Part, text: Part, best: float) -> tuple[float, ...]:
+def features(
+    claim: Part, answer: Part, sentence: Part, text: Part, best: float, twist: float
+) -> tuple[float, ...]:
     """Return FEATURES without the cosine; `best` is the share of the question that another sentence has."""
     return (
         shared(claim.words, sentence),
         len(claim.pairs & sentence.pairs) / (len(claim.pairs) or 1),
         shared(answer.words, sentence),
-        _exchanged(claim, sentence),
+        twist,
         best - shared(claim.words - answer.words, sentence),
         float((claim.negations - sentence.negations) % 2),
         _missing(claim, sentence),
@@ -112,8 +118,9 @@ class Support:
         """Return probabilities, claims x texts."""
         made = np.zeros((len(claims), len(texts)))
         for claim, text, row in await self.rows(claims, texts):
-            weights = WEIGHTS[script("".join(claims[claim])), not np.isnan(row[-1])]
-            chance = 1 / (1 + np.exp(-np.dot(weights, np.nan_to_num([1.0, *row]))))
+            question, said = claims[claim]
+            weights = WEIGHTS[script(question + said), bool(question), not np.isnan(row[-1])]
+            chance = 1 / (1 + np.exp(-np.dot(weights, [1.0, *row][: len(weights)])))
             made[claim, text] = max(made[claim, text], chance)
         return made
 
@@ -125,11 +132,13 @@ class Support:
         found = []
         for number, (question, said) in enumerate(claims):
             claim, answer = Part(f"{question} {said}".strip()), Part(said)
-            weights = WEIGHTS[script(claim.text), False][1:-1]
             for at, (parts, text) in enumerate(read):
                 best = max((shared(claim.words - answer.words, one) for one in parts), default=0.0)
-                told = [(features(claim, answer, one, text, best), claim.text, one.text) for one in parts]
-                told.sort(key=lambda one: -float(np.dot(weights, one[0])))
+                twist = max((_exchanged(claim, one) for one in parts), default=0.0)
+                told = [
+                    (features(claim, answer, one, text, best, twist), claim.text, one.text) for one in parts
+                ]
+                told.sort(key=lambda one: -sum(one[0][:3]))  # a "not" there must not send us elsewhere
                 found += [(number, at, *one) for one in told[:CANDIDATES]]
         cosines = await self.cosines([(claim, sentence) for *_, claim, sentence in found])
         return [(n, at, (*made, one)) for (n, at, made, *_), one in zip(found, cosines, strict=True)]
@@ -209,7 +218,11 @@ async def _useful(support: Support, example: Example, answer: Answer) -> npt.NDA
 async def context_precision(support: Support, example: Example, answer: Answer) -> Score:
     """Return the average precision of the hits, of which those are right that support the gold answer."""
     found = await _useful(support, example, answer)
-    return found if isinstance(found, Score) else Score(value=average_precision([*found.any(axis=0)]))
+    return (
+        found
+        if isinstance(found, Score)
+        else Score(value=average_precision([bool(one.any()) for one in found.T]))
+    )
 
 
 async def context_recall(support: Support, example: Example, answer: Answer) -> Score:
