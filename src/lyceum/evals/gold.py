@@ -16,6 +16,7 @@ from lyceum.evals.metrics import correct, holds
 from lyceum.evals.stages import Subject
 
 ROOM = 160  # tokens of an ideal chunk, as many as the house's splitter allows
+SHORT = 60  # characters; a longer line is a paragraph
 MOST = 6  # neighbouring chunks over which gold words may be scattered
 Pages = Sequence[tuple[int | None, str]]
 _marks = re.compile(r"[\W_]+")
@@ -165,10 +166,8 @@ def ideal(document: Document, needle: str, pages: Pages, place: Place) -> list[E
     gold = cells(needle)
     printed = [cells(line) for line in lines if line.strip()]
     first = next((at for at, row in enumerate(printed) if len(row) > 1), 0)
-    over, printed = (
-        printed[:first][-2:],
-        printed[first:],
-    )  # what stands over a table in one cell is of its header
+    # What stands over a table in one short cell is of its header.
+    over, printed = [row for row in printed[:first][-2:] if len(row[0]) < SHORT], printed[first:]
     if printed and len(printed[0]) == len(gold) - 1:  # nothing is printed above a column of names
         printed[0] = ("", *printed[0])
     rows = [row for row in printed if len(row) == len(gold)]
