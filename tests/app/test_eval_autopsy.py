@@ -42,13 +42,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(home: Path) -> Path:
     file = home.parent / "questions.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in QUESTIONS), encoding="utf-8")
-    code, found = told("eval", "run", str(file), "--home", str(home))
+    code, found = told("eval run", str(file), "--home", str(home))
     assert code == 0
     return Path(found[0]["folder"])
 
 
 def autopsy(home: Path, run: Path, *more: str) -> dict[str, Any]:
-    code, found = told("eval", "autopsy", run.name, "--home", str(home), *more)
+    code, found = told("eval autopsy", run.name, "--home", str(home), *more)
     assert code == 0, found
     assert isinstance(found, dict)
     return found
@@ -94,7 +94,7 @@ def test_two_runs_part(home: Path, made: Path, tmp_path: Path) -> None:
     rows = [{**row, "readers": ["*", "board"]} for row in QUESTIONS]
     file = tmp_path / "questions.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    _, found = told("eval", "run", str(file), "--home", str(home))
+    _, found = told("eval run", str(file), "--home", str(home))
     parted = autopsy(home, made, "--against", Path(found[0]["folder"]).name)["parted"]
     assert list(parted) == ["hidden"]
 
@@ -109,11 +109,11 @@ def test_the_table_is_read_by_people(home: Path, made: Path, capsys: pytest.Capt
 
 def test_why_a_document_does_not_come(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     question = "How high is the bonus of the pilots?"
-    code, found = told("eval", "why", question, "bonus.md", "--home", str(home))
+    code, found = told("eval why", question, "bonus.md", "--home", str(home))
     assert code == 0
     assert isinstance(found, dict)
     assert (found["visible"], found["change"]) == (False, {"readers": ["board"]})
-    code, found = told("eval", "why", question, "bonus.md", "--as", "board", "--home", str(home))
+    code, found = told("eval why", question, "bonus.md", "--as", "board", "--home", str(home))
     assert isinstance(found, dict)
     assert found["places"][-1]["rank"] == 1
     assert main(["eval", "why", question, "bonus.md", "--home", str(home)]) == 0
@@ -121,13 +121,13 @@ def test_why_a_document_does_not_come(home: Path, capsys: pytest.CaptureFixture[
 
 
 def test_what_cannot_be_examined_says_so(home: Path, made: Path, tmp_path: Path) -> None:
-    code, found = told("eval", "why", "Where?", "nowhere.md", "--home", str(home))
+    code, found = told("eval why", "Where?", "nowhere.md", "--home", str(home))
     assert code == 1
     assert "lyceum docs" in json.dumps(found)
     copy = tmp_path / "copy"
     shutil.copytree(made, copy)
     (copy / "environment.json").unlink()
-    code, found = told("eval", "autopsy", str(copy), "--home", str(home))
+    code, found = told("eval autopsy", str(copy), "--home", str(home))
     assert code == 1
     assert "does not say what was asked" in json.dumps(found)
 

@@ -320,6 +320,7 @@ def test_the_facts_speak_the_language_of_the_question() -> None:
         facts, fix = words.facts(question, ("fuse",), {**blank, **measured, "weight": 0.2})
         assert said in facts
         assert "0.2" in fix
+        assert "weight to" in words.facts(question, ("fuse",), {**blank, **measured, "weight": 0.2}, "en")[1]
     assert all(words.FACTS["en"].keys() == table.keys() for table in words.FACTS.values())
     assert all({*STAGES, "kept", "none", "sound"} == table.keys() for table in words.FIX.values())
 

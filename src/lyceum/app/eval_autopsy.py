@@ -104,8 +104,10 @@ def _told(cause: Cause) -> dict[str, Any]:
 
 async def _causes(run: Run, failed: Sequence[Example], subject: Examined, *, quiet: bool) -> list[Cause]:
     """Examine what was not examined before a kill; each cause is written down at once."""
+    from lyceum.core.text import language
     from lyceum.evals.autopsy import Cause, examine
 
+    advised = "zh" if all(language(one.example.question) == "zh" for one in run.outcomes) else "en"
     file = run.folder / "autopsy.jsonl"
     whole = (file.read_text(encoding="utf-8") if file.exists() else "").rpartition("\n")[0]
     rows = [json.loads(row) for row in whole.splitlines()]
@@ -116,7 +118,7 @@ async def _causes(run: Run, failed: Sequence[Example], subject: Examined, *, qui
             bar(done, len(failed), "")
             if example.id not in known:
                 try:
-                    known[example.id] = await examine(subject, example)
+                    known[example.id] = await examine(subject, example, advised)
                 except LyceumError as problem:
                     said = f"{problem.code}: {problem.message}"
                     known[example.id] = Cause(example=example.id, stage="none", lost="read", facts=said)

@@ -61,9 +61,9 @@ class Cause:
     fix: str = ""
 
 
-async def examine(subject: Subject, example: Example) -> Cause:
-    """Return why a question fails in a pipeline."""
-    return await Autopsy(subject, example)()
+async def examine(subject: Subject, example: Example, advised: str = "") -> Cause:
+    """Return why a question fails in a pipeline; the fix is said in the language `advised`, or the question's."""
+    return await Autopsy(subject, example, advised)()
 
 
 def waterfall(lost: Sequence[str], answerable: int) -> list[tuple[str, float, int]]:
@@ -81,8 +81,8 @@ def waterfall(lost: Sequence[str], answerable: int) -> list[tuple[str, float, in
 class Autopsy:
     """One question; what a repair puts into fresh views is taken out again at the end."""
 
-    def __init__(self, subject: Subject, example: Example) -> None:
-        self.subject, self.example = subject, example
+    def __init__(self, subject: Subject, example: Example, advised: str = "") -> None:
+        self.subject, self.example, self.advised = subject, example, advised
         self.stands: list[Stand] = []
         self.added: dict[int, tuple[Chunk, Document]] = {}
         self.weighed: dict[tuple[object, ...], list[Trial]] = {}
@@ -351,7 +351,7 @@ class Autopsy:
     async def _cause(self, first: Trial, found: Trial | None) -> Cause:
         stages = ("sound",) if first.mended else found.stages if found else ("none",)
         measured = {**self.measured(first), **(found.fix if found else {})}
-        facts, fix = words.facts(self.example.question, stages, measured)
+        facts, fix = words.facts(self.example.question, stages, measured, self.advised)
         lost = "" if first.mended else await self._lost(first)
         return Cause(
             example=self.example.id, stage=stages[0], pair=stages[1:], lost=lost, facts=facts, fix=fix

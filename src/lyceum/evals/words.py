@@ -100,8 +100,10 @@ FIX = {
 }  # fmt: skip
 
 
-def facts(question: str, stages: tuple[str, ...], measured: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what was measured of a cause, and the cheapest fix of its class."""
+def facts(
+    question: str, stages: tuple[str, ...], measured: Mapping[str, Any], advised: str = ""
+) -> tuple[str, str]:
+    """Return what was measured of a cause, and the cheapest fix of its class, that one in the language `advised`."""
     spoken = language(question)
     table, first = FACTS[spoken], "candidates" if stages[0] in ("lexical", "dense") else stages[0]
     how = "weight" if "weight" in measured else "kept"
@@ -111,7 +113,7 @@ def facts(question: str, stages: tuple[str, ...], measured: Mapping[str, Any]) -
     then = table["pair"].format(pair=" + ".join(stages)) if len(stages) > 1 else then
     said = f"{seen}{' ' if spoken == 'en' else ''}{then}".strip()
     fix = "kept" if stages[0] == "fuse" and "weight" not in measured else stages[0]
-    return said, FIX[spoken][fix].format(**values)
+    return said, FIX[advised or spoken][fix].format(**values)
 
 
 def ranked(spoken: str, measured: Mapping[str, Any]) -> dict[str, str]:
