@@ -17,6 +17,9 @@ from pathlib import Path
 from lyceum import wire
 from lyceum.app.cli import parser
 from lyceum.core import errors
+from lyceum.evals import judge, support
+from lyceum.evals.adapters import DEEPEVAL, RAGAS
+from lyceum.evals.metrics import DEFAULT, METRICS
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -79,6 +82,26 @@ def error_table() -> str:
     return "\n".join([*lines, ""])
 
 
+def metrics() -> str:
+    """Return every metric by its name, with what it says."""
+    rows: dict[str, list[str]] = {}
+    for name, one in METRICS.items():
+        rows.setdefault(_told(getattr(one, "func", one)), []).append(name)
+    for room, names in ((support, support.SUPPORT), (judge, judge.JUDGES)):
+        for name in names:
+            rows[_told(getattr(room, name.removeprefix("judged-").replace("-", "_")))] = [name]
+    rows["Needs the extra `ragas`."], rows["Needs the extra `deepeval`."] = list(RAGAS), list(DEEPEVAL)
+    lines = ["# Metrics", "", "What `lyceum eval run --metrics` may name; higher is better. Without it: "]
+    lines[-1] += ", ".join(f"`{name}`" for name in DEFAULT) + "."
+    lines += ["", "| metric | what it says |", "|---|---|"]
+    lines += [f"| {', '.join(f'`{one}`' for one in names)} | {said} |" for said, names in rows.items()]
+    return "\n".join([*lines, ""])
+
+
+def _told(function: object) -> str:
+    return (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+
+
 def tour() -> str:
     """Return the tour with the line numbers of today; raise when it names something that is not there."""
     return _place.sub(_located, (DOCS / "tour.md").read_text(encoding="utf-8"))
@@ -99,7 +122,13 @@ def _defined(node: ast.AST, path: str) -> Iterator[tuple[str, int]]:
             yield from _defined(child, f"{path}{child.name}.")
 
 
-PAGES = {"catalog.md": catalog, "cli.md": command_line, "errors.md": error_table, "tour.md": tour}
+PAGES = {
+    "catalog.md": catalog,
+    "cli.md": command_line,
+    "errors.md": error_table,
+    "metrics.md": metrics,
+    "tour.md": tour,
+}
 
 
 def main() -> int:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lyceum.app.settings import Settings
-from lyceum.core.errors import InvalidInput, NotFound
+from lyceum.core.errors import ConfigError, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from lyceum.app.show import Bar
-    from lyceum.core.protocols import Judge, Metric
+    from lyceum.core.protocols import Chat, Embedder, Judge, Metric
     from lyceum.core.types import Document, Example
     from lyceum.evals.records import Aggregate, Run
     from lyceum.wire import Platform
@@ -43,7 +43,9 @@ def arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--half", choices=("dev", "test", "all"), default="all", help="which half (all)")
     command.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
-    command.add_argument("--metrics", metavar="A,B", help="these instead of the usual ones, or all")
+    command.add_argument(
+        "--metrics", metavar="A,B", help="these (docs/metrics.md) instead of the usual ones, or all"
+    )
     command.add_argument("--jobs", type=int, default=2, metavar="N", help="questions asked at a time (2)")
     command.add_argument(
         "--prices", metavar="IN,OUT", default="0,0", help="money for a million tokens read and written"
@@ -58,12 +60,12 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
     asked = _questions(arguments)
     show.notes(examples.remarks(asked))
-    measures = _measures(arguments.metrics)
+    names = _measures(arguments.metrics)
     chosen = [(Path(name).stem, pipeline(name, settings)) for name in arguments.pipeline or ["default"]]
     runs = []
     for name, configured in chosen:
         with show.Bar(f"{arguments.dataset.name} {name}", quiet=arguments.json) as bar:
-            runs.append(await _run(arguments, settings, name, configured, asked, measures, bar))
+            runs.append(await _run(arguments, settings, name, configured, asked, names, bar))
     if arguments.json:
         show.as_json([_told(one) for one in runs])
     else:
@@ -102,14 +104,36 @@ def _questions(arguments: argparse.Namespace) -> list[Example]:
     return asked
 
 
-def _measures(chosen: str | None) -> dict[str, Metric | Judge]:
+def _measures(chosen: str | None) -> list[str]:
+    from lyceum.evals.adapters import DEEPEVAL, RAGAS
+    from lyceum.evals.judge import JUDGES
     from lyceum.evals.metrics import DEFAULT, METRICS
+    from lyceum.evals.support import SUPPORT
 
+    known = [*METRICS, *SUPPORT, *JUDGES, *RAGAS, *DEEPEVAL]
     wanted = [name.strip() for name in chosen.split(",")] if chosen else list(DEFAULT)
     wanted = list(METRICS) if wanted == ["all"] else wanted
-    if unknown := [name for name in wanted if name not in METRICS]:
-        raise InvalidInput(f"There is no metric {unknown[0]!r}.", hint=f"Choose of {', '.join(METRICS)}.")
-    return {name: METRICS[name] for name in wanted}
+    if unknown := [name for name in wanted if name not in known]:
+        raise InvalidInput(f"There is no metric {unknown[0]!r}.", hint=f"Choose of {', '.join(known)}.")
+    return wanted
+
+
+def measure(name: str, embedder: Embedder | None, chat: Chat | None) -> Metric | Judge:
+    """Return a metric by its name, with the encoder or model that it asks."""
+    from lyceum.evals import adapters
+    from lyceum.evals.judge import JUDGES
+    from lyceum.evals.metrics import METRICS
+    from lyceum.evals.support import SUPPORT
+
+    if name in METRICS:
+        return METRICS[name]
+    if name in SUPPORT:
+        return SUPPORT[name](embedder)
+    if chat is None:
+        raise ConfigError(f"{name} asks a language model.", hint="Fill in [chat] in lyceum.toml.")
+    if name in JUDGES:
+        return JUDGES[name](chat)
+    return (adapters.ragas if name in adapters.RAGAS else adapters.deepeval)(name, chat, embedder)
 
 
 def _prices(text: str) -> tuple[float, float]:
@@ -124,7 +148,7 @@ def _prices(text: str) -> tuple[float, float]:
 
 async def _run(
     arguments: argparse.Namespace, settings: Settings, name: str, configured: Settings,
-    asked: Sequence[Example], measures: Mapping[str, Metric | Judge], bar: Bar,
+    asked: Sequence[Example], names: Sequence[str], bar: Bar,
 ) -> Run:  # fmt: skip
     """Ask one pipeline."""
     from lyceum.app import corpora, eval_identity, show
@@ -145,11 +169,12 @@ async def _run(
         documents = await _documents(platform)
         found = eval_identity.data(asked, documents)
         head = eval_identity.head(
-            arguments.dataset.stem, name, configured.tables, platform, found, list(measures)
+            arguments.dataset.stem, name, configured.tables, platform, found, list(names)
         )
         media = _media(asked, documents)
         if absent := sorted({gold.document for one in asked for gold in one.gold} - media.keys()):
             show.notes([f"{len(absent)} gold documents are not there and count as not found: {absent[0]}, …"])
+        measures = {one: measure(one, platform.embedder, platform.chat) for one in names}
         evaluation = Evaluation(
             answerer=partial(ask, platform), metrics=measures, media=media, jobs=arguments.jobs,
             prices=_prices(arguments.prices), tell=bar.run,

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from itertools import islice
 from statistics import median
 from typing import Any
@@ -42,23 +42,35 @@ _comma = re.compile(r",\s*(?=[\]}])")
 Verdicts = list[bool]
 
 
-def verdicts(reply: str) -> Verdicts:
-    """Return the verdicts in a reply; words around the JSON, code fences and commas too many do not matter.
-
-    Raises InvalidInput where there are none.
-    """
+def objects(reply: str) -> Iterator[Any]:
+    """Yield the JSON values in a reply; words around them, code fences and commas too many do not matter."""
     text, decoder = _comma.sub("", reply), json.JSONDecoder()
     for start in islice((match.start() for match in re.finditer(r"[{\[]", text)), STARTS):
-        try:
-            told, _ = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            continue
+        with suppress(ValueError, RecursionError):
+            yield decoder.raw_decode(text, start)[0]
+
+
+def verdicts(reply: str) -> Verdicts:
+    """Return the verdicts in a reply. Raises InvalidInput where there are none."""
+    for told in objects(reply):
         rows = told.get("verdicts") if isinstance(told, dict) else told
         if isinstance(rows, list) and rows and all(isinstance(row, dict) and "yes" in row for row in rows):
             return [_true(row["yes"]) for row in rows]
     raise InvalidInput(
         f"The judge gave no verdicts: {reply[:80]!r}", hint="Try a larger model.", code="judge"
     )
+
+
+async def replied(chat: Chat, messages: Sequence[Message], seconds: float) -> str:
+    """Return what a model says. Raises Timeout when it takes longer."""
+    text = ""
+    try:
+        async with asyncio.timeout(seconds), aclosing(chat(messages)) as events:  # type: ignore[type-var]
+            async for event in events:
+                text += event.text if isinstance(event, Delta) else ""
+    except TimeoutError as problem:
+        raise Timeout(f"no verdict in {seconds:g} s", hint="Give the judge more time.") from problem
+    return text
 
 
 def _true(value: Any) -> bool:
@@ -95,9 +107,10 @@ class Voted:
     async def _score(self, prompt: str, value: Callable[[Verdicts], float], items: int) -> Score:
         values: list[float] = []
         lost: list[str] = []
+        messages = (Message(role="system", content=SYSTEM), Message(role="user", content=prompt))
         for _ in range(self.votes):
             try:
-                found = await self._vote(prompt)
+                found = verdicts(await replied(self.chat, messages, self.seconds))
                 if items and len(found) != items:
                     raise InvalidInput(f"{len(found)} verdicts on {items} passages.", hint="", code="judge")
                 values.append(value(found))
@@ -108,17 +121,6 @@ class Voted:
             return Score(reason=f"{len(lost)} of {self.votes} votes lost; {lost[0]}", failed=True)
         spread = max(values) - min(values)
         return Score(value=median(values), reason=f"disagreement {spread:.2f}; {told}")
-
-    async def _vote(self, prompt: str) -> Verdicts:
-        messages = (Message(role="system", content=SYSTEM), Message(role="user", content=prompt))
-        text = ""
-        try:
-            async with asyncio.timeout(self.seconds), aclosing(self.chat(messages)) as events:  # type: ignore[type-var]
-                async for event in events:
-                    text += event.text if isinstance(event, Delta) else ""
-        except TimeoutError as problem:
-            raise Timeout(f"no verdict in {self.seconds:g} s", hint="Give the judge more time.") from problem
-        return verdicts(text)
 
 
 Asked = tuple[

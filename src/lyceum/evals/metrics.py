@@ -45,6 +45,7 @@ def cites(citation: Citation, gold: Gold) -> bool:
 
 
 def _ranking(name: str, example: Example, answer: Answer) -> Score:
+    """Return a figure of the documents in their order (formulas and papers: `evals/rankings.py`)."""
     wanted: dict[str, Gold] = {}
     for gold in sorted(example.gold, key=lambda one: one.grade):
         wanted[gold.document] = gold
@@ -60,7 +61,7 @@ def _ranking(name: str, example: Example, answer: Answer) -> Score:
 
 
 def _passages(figure: Callable[[Sequence[int]], float], example: Example, answer: Answer) -> Score:
-    """Apply a figure to the ranks (from one; 11 for what is not among ten hits) of the gold passages."""
+    """Return a figure of the ranks of the gold pages or words among ten hits; 11 is the rank of what is missing."""
     wanted = [one for one in example.gold if one.grade > 0 and (one.page or one.text)]
     if not wanted:
         return Score(reason="no gold passage")
@@ -85,7 +86,7 @@ def said(answer: Answer) -> str:
 
 
 def _worded(figure: Callable[[str, str], float], example: Example, answer: Answer) -> Score:
-    """Return the best figure over the spellings; parts stand one after the other."""
+    """Return how near the short answer is to the best spelling; parts stand one after the other."""
     if not example.answerable or not example.answers:
         return Score(reason="no gold answer")
     spellings = islice(product(*example.answers), SPELLINGS)
