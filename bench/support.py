@@ -206,14 +206,6 @@ async def told(some: Sequence[Pair], embedder: Embedder) -> Told:
     return found
 
 
-def chances(some: Told, weights: Any) -> Any:
-    """Return the probability of each pair, without a cosine where the weights have none."""
-    rows = [row[:, : len(weights) - 1] for _, row in some]
-    return np.array(
-        [1 / (1 + np.exp(-(weights[0] + (np.nan_to_num(row) @ weights[1:]).max()))) for row in rows]
-    )
-
-
 def fitted(some: Told, cosine: bool) -> Any:
     """Return logistic regression weights; of a pair the sentence counts that was likeliest in the round before."""
     width = len(FEATURES) + cosine
@@ -242,32 +234,26 @@ def kappa(said: Any, good: Any) -> float:
     return float(((said == good).mean() - chance) / (1 - chance))
 
 
-def report(name: str, some: Told, cosine: bool) -> list[Figure]:
+async def report(name: str, some: Sequence[Pair], embedder: Embedder | None) -> list[Figure]:
     """Print how far pairs are told apart and return accuracy, AUC and kappa."""
-    scores = np.zeros(len(some))
-    for key, weights in WEIGHTS.items():
-        held = [n for n, (one, _) in enumerate(some) if key == (one.language, bool(one.claim[0]), cosine)]
-        if held:
-            scores[held] = chances([some[n] for n in held], np.array(weights))
-    good = np.array([one.good for one, _ in some])
+    support = Support(embedder)
+    scores = np.array([(await support([one.claim], [one.text]))[0, 0] for one in some])
+    good = np.array([one.good for one in some])
     said = scores >= SUPPORTED
     low, high = common.wilson(int((said == good).sum()), len(good))
     values = (float((said == good).mean()), auc(scores, good), kappa(said, good))
-    print(f"{name:26} n={len(good):5} accuracy {values[0]:.3f} [{low:.3f}, {high:.3f}]", end=" ")
+    what = name if embedder else f"{name} by words alone"
+    print(f"{what:24} n={len(good):4} accuracy {values[0]:.3f} [{low:.3f}, {high:.3f}]", end=" ")
     print(f"AUC {values[1]:.3f} kappa {values[2]:.3f}")
     kinds = defaultdict(list)
-    for (one, _), right in zip(some, said == good, strict=True):
+    for one, right in zip(some, said == good, strict=True):
         kinds[one.kind].append(right)
-    if cosine:
-        print(
-            "    "
-            + "  ".join(
-                f"{kind} {np.mean(right):.2f} (n={len(right)})" for kind, right in sorted(kinds.items())
-            )
-        )
+    if embedder:
+        for kind, right in sorted(kinds.items()):
+            print(f"    {kind:20} {np.mean(right):.2f} of {len(right)}")
     return [
-        Figure(f"{name}_{what}", value)
-        for what, value in zip(("accuracy", "auc", "kappa"), values, strict=True)
+        Figure(f"{name}_{one}", value)
+        for one, value in zip(("accuracy", "auc", "kappa"), values, strict=True)
     ]
 
 
@@ -298,31 +284,21 @@ async def main() -> None:
         raise SystemExit(77)
     gloss = Gloss()
     embedder = Glossed(common.Cached(encoder), gloss, gloss.name)
-    known = [
-        row for name in SETS for row in await told(pairs(common.dataset(folder, name), False, most), embedder)
-    ]
+    known = [one for name in SETS for one in pairs(common.dataset(folder, name), False, most)]
     if options.fit:
+        rows = await told([one for one in known if one.half == "dev"], embedder)
         for key in WEIGHTS:
-            held = [
-                row
-                for row in known
-                if row[0].half == "dev" and key[:2] == (row[0].language, bool(row[0].claim[0]))
-            ]
-            print(
-                f"    {key!r}: ({', '.join(f'{one:.2f}' for one in fitted(held, key[2]))}),".replace("'", '"')
-            )
+            held = [row for row in rows if key[:2] == (row[0].language, bool(row[0].claim[0]))]
+            weights = ", ".join(f"{one:.2f}" for one in fitted(held, key[2]))
+            print(f'    ("{key[0]}", {key[1]}, {key[2]}): ({weights}),')
         return
-    fresh = [
-        row
-        for name in UNSEEN
-        for row in await told(pairs(common.dataset(folder, name), True, most), embedder)
-    ]
+    fresh = [one for name in UNSEEN for one in pairs(common.dataset(folder, name), True, most)]
     figures = []
-    for name, rows in (("test", [row for row in known if row[0].half == "test"]), ("unseen", fresh)):
+    for name, some in (("test", [one for one in known if one.half == "test"]), ("unseen", fresh)):
         for language in ("en", "zh"):
-            spoken = [row for row in rows if row[0].language == language]
-            figures += report(f"{name}_{language}", spoken, True)
-            report(f"{name}_{language} by words alone", spoken, False)
+            spoken = [one for one in some if one.language == language]
+            figures += await report(f"{name}_{language}", spoken, embedder)
+            await report(f"{name}_{language}", spoken, None)
     for name in ("squad_en", "cmrc2018_zh"):
         data = common.dataset(folder, name)
         value, alone = await relevance(data, embedder, most), await relevance(data, None, most)

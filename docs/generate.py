@@ -99,7 +99,8 @@ def metrics() -> str:
 
 
 def _told(function: object) -> str:
-    return (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+    said = (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ").removeprefix("Return ")
+    return said[:1].upper() + said[1:]
 
 
 def tour() -> str:

@@ -111,3 +111,4 @@ def test_statements_and_their_marks() -> None:
         ("It is 5.", (1,)), ("It was 4.", (2, 3)), ("Nobody knows.", ()), ("有效。", (1,)), ("无效。", ()),
     ]  # fmt: skip
     assert statements("[1]\n") == []
+    assert statements("Lamp | 20 [1]\nDesk | 30 [2]") == [("Lamp | 20", (1,)), ("Desk | 30", (2,))]

@@ -108,6 +108,11 @@ def _exchanged(claim: Part, sentence: Part) -> float:
     return (same / len(claim.terms)) ** 3 if gap else 0.0
 
 
+def _stands(said: str, text: str) -> bool:
+    """Say whether a text holds a statement word by word."""
+    return f" {' '.join(tokens(said))} " in f" {' '.join(tokens(text))} "
+
+
 class Support:
     """Compares statements with texts; without an encoder, or in a language it does not know, by words alone."""
 
@@ -122,7 +127,9 @@ class Support:
             weights = WEIGHTS[script(question + said), bool(question), not np.isnan(row[-1])]
             chance = 1 / (1 + np.exp(-np.dot(weights, [1.0, *row][: len(weights)])))
             made[claim, text] = max(made[claim, text], chance)
-        return made
+        quoted = [[_stands(said, text) for text in texts] for _, said in claims]
+        asked = np.array([[bool(question)] for question, _ in claims], bool).reshape(-1, 1)
+        return np.where(np.array(quoted, bool).reshape(made.shape) & ~asked, 1.0, made)
 
     async def rows(
         self, claims: Sequence[Claim], texts: Sequence[str]

@@ -100,11 +100,10 @@ def overlaps(one: str, other: str) -> bool:
 
 
 def statements(text: str) -> list[tuple[str, tuple[int, ...]]]:
-    """Return the sentences of an answer without their citation marks [n], each with the numbers it cites."""
+    """Return the sentences and rows of an answer without their citation marks [n], each with the numbers it cites."""
     text = _late.sub(r"\2\1", text)  # a mark behind the full stop belongs to the sentence before it
     found = []
-    for start, end in sentences(text):
-        told = text[start:end]
+    for told in [line[start:end] for line in text.split("\n") for start, end in sentences(line)]:
         numbers = [int(one) for mark in _marks.findall(told) for one in re.split("[,，]", mark)]
         if tokens(said := _marks.sub("", told).strip()):
             found.append((said, tuple(numbers)))
