@@ -18,14 +18,15 @@ from fastapi.testclient import TestClient
 from lyceum import wire
 from lyceum.app import corpora, eval_identity
 from lyceum.app.cli import main
-from lyceum.app.eval_run import pipeline
+from lyceum.app.eval_run import measure, pipeline
 from lyceum.app.server import create
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings, load
 from lyceum.app.shapes import answer, hit
 from lyceum.core.errors import ConfigError, InvalidInput, NotFound
-from lyceum.core.types import Example, Hit, Query
+from lyceum.core.types import Answer, Example, Hit, Query
 from lyceum.evals.records import read_run
+from lyceum.models.scripted import ScriptedChat
 from tests.app.served import library, told
 from tests.toys import run
 
@@ -40,6 +41,7 @@ QUESTIONS = [
     {"id": "q3", "question": "冷库的温度是多少？", "answers": [["零下二十度"]]},
     {"id": "q4", "question": "Who painted the Sistine Chapel?", "answerable": False},
 ]
+SAID = Answer(text="It opens at seven.")
 GOLD = {"q1": "harbour.txt", "q2": "prices.csv", "q3": "cold-store.md"}
 
 
@@ -274,6 +276,20 @@ def test_a_broken_gzip_file_is_named(beir: Path, tmp_path: Path) -> None:
     (beir / "corpus.jsonl").rename(beir / "corpus.jsonl.gz")
     with pytest.raises(InvalidInput, match="no whole gzip"):
         run(corpora.home_of(beir, load(str(tmp_path / "home"), {})))
+
+
+def test_metrics_that_ask_the_encoder_or_a_model(home: Path, questions: Path) -> None:
+    names = ("faithfulness", "answer-relevance", "context-precision", "context-recall", "number")
+    (summary,) = evaluated(home, questions, "--metrics", ",".join(names))
+    assert set(summary["metrics"]) == set(names)
+    assert summary["metrics"]["faithfulness"]["mean"] == 1.0, "what is quoted is supported"
+    assert summary["metrics"]["context-recall"]["n"] == 3
+    code, found = told("eval run", str(questions), "--home", str(home), "--metrics", "judged-faithfulness")
+    assert code == 1
+    assert found["error"]["message"] == "judged-faithfulness asks a language model."
+    chat = ScriptedChat(['{"verdicts": [{"item": "a", "yes": true}]}'])
+    outcome = run(measure("judged-faithfulness", None, chat)(Example(id="1", question="?"), SAID))  # type: ignore[arg-type]
+    assert outcome.value == 1.0
 
 
 def test_what_cannot_be_asked_is_said(home: Path, questions: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import os
 import time
 from collections import defaultdict
@@ -232,5 +233,5 @@ def aggregate(scores: Iterable[Score]) -> Aggregate:
 
 def _times(seconds: Sequence[float]) -> dict[str, float]:
     ranked = sorted(seconds)
-    middle, late = (ranked[min(int(len(ranked) * share), len(ranked) - 1)] for share in (0.5, 0.95))
+    middle, late = (ranked[math.ceil(len(ranked) * share) - 1] for share in (0.5, 0.95))  # nearest rank
     return {"p50": middle, "p95": late, "total": sum(ranked)}
