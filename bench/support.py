@@ -9,7 +9,6 @@ same article; question and answer with a passage that says otherwise (RGB). Weig
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections import defaultdict
@@ -19,14 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import common
-import numpy as np
-from common import Dataset, Figure
+from common import Dataset
 
 from lyceum.core.text import has_cjk, sentences
 from lyceum.evals.examples import half
-from lyceum.evals.support import WEIGHTS, Support
-from lyceum.models.glossed import Glossed
-from lyceum.search.gloss import Gloss
 
 MOST = 400  # questions of a set
 SETS = (
