@@ -112,6 +112,8 @@ these are pairs, where the repair of that stage did not mend the answer alone.
 
 {by_fault}
 
+{weak}
+
 {whats}
 
 ## Confusion
@@ -142,14 +144,17 @@ Counted are both stages named as a pair, and at least one of the two named.
   anew out of the ledger finds the gold, the index was broken; if it ranks the gold as low as the old one and another
   weight mends the answer, the weight was wrong. A poor encoder in an intact index is never called a broken index.
 - *A context cut short* and *gold ranked too low* differ only by what the reader asked for: gold within the hits that
-  it asked for and did not get is lost on the way; gold below them was ranked too low. Where the ranking is bad as
-  well, both answers are true. The budget of one passage, put into a pipeline with weight .9, shows it; it counts
-  nowhere above:
+  it asked for and did not get is lost on the way; gold below them was ranked too low. Where the ranking is poor as
+  well, both answers are true: another ranking would mend it, and so would more room. What the budget of one passage is
+  called in a pipeline with weight .9 stands here and counts nowhere above:
 
 {apart}
 
 - *A context cut short* and *a reader that fails* meet where the gold is read and something else is chosen because
   other passages, by which words are weighed, are missing. The gold was in hand, so this is called read.
+- A document in which the parser has truly broken a row, and whose answer could be found nevertheless, has two faults
+  once another one is put in. Repairing the row puts it anew into the index as well, so an index that lacks the
+  document is then called parse.
 - *A page dropped* and *a table broken* are both the parser's: the autopsy names the stage, not the kind. The same
   holds for the two ways in which an index was broken.
 - A document that was never ingested and one whose only page was lost look alike; both are called parse.
@@ -167,12 +172,18 @@ def told(found: Found) -> str:
         half=found.examples[0].half, accuracy=found.right / max(found.broken, 1), broken=found.broken,
         first=found.first / max(found.broken, 1), low=low, high=high, by_fault=by_fault(found.trials),
         pipelines="\n".join(f"- *{name}*: {_written(tables)}" for name, tables in PIPELINES.items()),
-        whats="\n".join(f"- {one.fault.name}: {one.fault.what}" for one in found.trials),
+        weak=_weak(found.trials), whats="\n".join(f"- {one.fault.name}: {one.fault.what}" for one in found.trials),
         confusion=confusion(found.trials), mistakes=mistaken(found.trials),
         sound=len(found.sound), called_sound=sum(not stages for stages in found.sound),
         failing=len(found.failing), natural=table(["stage named", "questions"], natural),
         doubles=doubles(found.pairs), apart=confusion(found.apart) if found.apart else "",
     )  # fmt: skip
+
+
+def _weak(trials: Sequence[Trial]) -> str:
+    weak = [one for one in trials if one.right < 0.95 * len(one.named)]
+    said = ", ".join(f"{one.fault.name} ({one.right} of {len(one.named)})" for one in weak)
+    return f"Below .95 taken by themselves: {said or 'none'}."
 
 
 def _written(tables: Mapping[str, Mapping[str, Any]]) -> str:
