@@ -1,8 +1,9 @@
 """What the statistics promise: parity with ir-measures, coverage, false alarms, power, and the time they take.
 
 Parity: every query's metrics over BM25 rankings (100 deep) of five sets, and over made-up rankings with grades.
-Coverage: how often 95 % intervals hold a known truth, in 2,000 experiments, 10,000 for right or wrong; 0 or 1 at one fixed share near 1 is printed and not judged,
-for there few counts are likely, so that the coverage of each method swings with n (Brown, Cai and DasGupta 2001).
+Coverage: how often 95 % intervals hold a known truth, in 2,000 experiments a cell, 10,000 for right or wrong. One
+fixed share near 1 is printed and not judged: few counts are likely there, so that the coverage of each method swings
+with n (Brown, Cai and DasGupta 2001).
 False alarms: comparisons of equal pipelines in two metrics that are called better or worse.
 Speed: CPU seconds of seven metrics of 20,000 queries x 100 hits from the same dictionaries, beside ir-measures and
 ranx (in an environment of its own), each query's value kept; and 10,000 resamples of 5,000 scores.

@@ -1,8 +1,8 @@
 """Compare on real rankings: BM25, dense and hybrid on sets where they differ, and on one where they hardly can.
 
 The pipelines are those of `lyceum eval run --pipeline bm25`, dense and hybrid, over the same homes; their hits are
-kept as answers without words, so that every question of a set is asked in minutes. What is right is known beforehand from
-bench/retrieval.py: hybrid is above both of its parts on squad_en; on clapnq_en BM25 finds .99 of everything.
+kept as answers without words, so that every question of a set is asked in minutes. What is right is known
+beforehand from bench/retrieval.py: hybrid is above both of its parts on squad_en; on clapnq_en BM25 finds .99.
 """
 
 from __future__ import annotations
