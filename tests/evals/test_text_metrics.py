@@ -58,6 +58,7 @@ def test_rouge_l_of_the_paper() -> None:
         ("2018-2019 (2020)", [(2018, ""), (2019, ""), (2020, "")]), ("5 m long, 3千米", [(5, ""), (3, "")]),
         ("€.5 and 10.48‰", [(0.5, "EUR"), (10.48, "‰")]), ("version 1.2.3, model A40", []),
         ("1361万人", [(13_610_000, "")]), ("(4.0)%", [(-4.0, "%")]), ("１２３元", [(123, "CNY")]),
+        ("£(8.1m)", [(-8_100_000, "GBP")]), ("S$1.75 billion, HK$3", [(1.75e9, "s$"), (3, "hk$")]),
     ],
 )  # fmt: skip
 def test_numbers_are_read_with_scale_unit_and_sign(text: str, values: list[tuple[float, str]]) -> None:

@@ -20,7 +20,7 @@ _article = re.compile(r"\b(?:a|an|the)\b")
 _token = re.compile(f"[{CJK}]|[^\\s{CJK}]+")
 _word = re.compile(f"[{CJK}]|[^\\W_{CJK}]+")
 _marks = re.compile(r"\s?\[(\d+(?:\s*[,，]\s*\d+)*)\]")
-_late = re.compile(r"([.!?。！？；]+[\"”’」』]?)((?:\s*\[[\d,， ]+\])+)")
+_late = re.compile(r"([.!?。！？；]{1,3}[\"”’」』]?)((?:\s*\[[\d,， ]+\])+)")
 SAME, LONG = (
     0.8,
     8,
@@ -128,8 +128,8 @@ def _any(words: Sequence[str]) -> str:
 
 
 _quantity = re.compile(
-    rf"(?<![a-z0-9.,])(?P<open>\()?(?P<sign>(?<![\w)])[-−–])?(?P<money>us\$|[$€£¥]|(?:usd|eur|gbp|cny|rmb|人民币))?"
-    rf"\s?(?P<minus>[-−])?(?P<digits>\d+(?:,\d{{3}})*(?:\.\d+)?|\.\d+)(?!\d|\.\d)\s?(?P<scale>{_any([*SCALE])})?(?![米克瓦])"
+    rf"(?<![a-z0-9.,])(?P<open>\()?(?P<sign>(?<![\w)])[-−–])?(?P<money>[a-z]{{0,2}}\$|[€£¥]|usd|eur|gbp|cny|rmb|人民币)?"
+    rf"\s?(?P<inner>\()?(?P<minus>[-−])?(?P<digits>\d+(?:,\d{{3}})*(?:\.\d+)?|\.\d+)(?!\d|\.\d)\s?(?P<scale>{_any([*SCALE])})?(?![米克瓦])"
     rf"\s?(?P<unit>{_any([*UNIT])})?(?P<close>\))?(?P<behind>%)?"
 )
 _header = re.compile(rf"\bin (?:\w+ )?({_any([*SCALE])})|单位[:：]?\s?(?:人民币)?({_any([*SCALE])})")
@@ -158,10 +158,18 @@ def quantities(text: str) -> list[Quantity]:
         scale = SCALE.get(word, 1.0)
         step = scale * 10.0 ** -len(digits.partition(".")[2])
         year = bool(re.fullmatch(r"[12]\d{3}", found["digits"])) and not unit
-        negative = found["sign"] or found["minus"] or (found["open"] and found["close"] and not year)
+        negative = (
+            found["sign"]
+            or found["minus"]
+            or ((found["open"] or found["inner"]) and found["close"] and not year)
+        )
         value = float(digits) * scale * (-1 if negative else 1)
         known = len(digits.replace(".", "").lstrip("0"))
-        made.append(Quantity(value, step, UNIT.get(unit, ""), known, bool(word), found.group()))
+        made.append(
+            Quantity(
+                value, step, UNIT.get(unit, unit if "$" in unit else ""), known, bool(word), found.group()
+            )
+        )
     return made
 
 
