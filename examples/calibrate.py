@@ -1,8 +1,8 @@
 """Fits the confidence of answers and prints weights, ready for lyceum/answer/refuse.py, with what they would do.
 
 Only development halves are used: the example questions', and, where LYCEUM_SHARED holds them, those of SQuAD 2.0
-(answerable and not) and CMRC 2018, each over its own passages. Questions of those two asked of the example
-documents are off-topic by construction; intercepts are moved so that OFF_TOPIC of them are answered.
+(answerable and not), CMRC 2018 and XQuAD across the languages, each over its own passages. Questions of the first two
+asked of the example documents are off-topic by construction; intercepts are moved so that OFF_TOPIC of them are answered.
 Run: python examples/calibrate.py
 """
 
@@ -37,6 +37,7 @@ from lyceum.ingest.pipeline import jobs  # noqa: E402
 
 Row = tuple[str, str, list[float], bool]  # group, weights, features, right
 OFF_TOPIC = 0.035
+SIGNS = np.array([0, 1, 1, 1, -1, -1, -1, -1])  # of the weights, in the order of refuse.features; the intercept first
 WEIGHT = {"examples": 2.0, "unanswerable": 0.15}
 
 
@@ -91,7 +92,10 @@ async def harvest(encoder: bool = True) -> list[Row]:
             other = [row["text"] for row in (*squad[-150:], *(cmrc[-150:] if encoder else ()))]
             found += await rows_of(answerer, "off-topic", [(text, lambda _: False) for text in other])
     sets = [("squad_v2_abstain_en", squad, 500 if encoder else 250)]
-    for name, rows, count in [*sets, ("cmrc2018_zh", cmrc, 300)] if encoder else sets:
+    if encoder:
+        across = ("xquad_en_to_zh", "xquad_zh_to_en")
+        sets += [("cmrc2018_zh", cmrc, 300), *((name, dev(folder, name), 200) for name in across)]
+    for name, rows, count in sets:
         with tempfile.TemporaryDirectory() as home:
             async with session.opened(settings.load(home, environment)) as platform:
                 made = [
@@ -108,17 +112,27 @@ async def harvest(encoder: bool = True) -> list[Row]:
 
 
 def fit(rows: list[Row], ridge: float = 1.0) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return intercept and weights of a ridge logistic regression, by Newton's method."""
+    """Return intercept and weights of a ridge logistic regression, by Newton's method.
+
+    What is missing never speaks for an answer: a weight of the other sign is left out and the rest fitted again.
+    """
     x = np.array([[1.0, *features] for _, _, features, _ in rows])
     y = np.array([float(right) for *_, right in rows])
     weight = np.array([WEIGHT.get(group, 1.0) for group, *_ in rows])
     penalty = ridge * np.diag([0.0, *[1.0] * (x.shape[1] - 1)])
     beta = np.zeros(x.shape[1])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ beta))
-        slope = x.T @ (weight * (p - y)) + penalty @ beta
-        beta -= np.linalg.solve((x * (weight * p * (1 - p))[:, None]).T @ x + penalty, slope)
-    return beta
+    used = np.ones(x.shape[1], bool)
+    while True:
+        for _ in range(50):
+            p = 1 / (1 + np.exp(-x @ beta))
+            slope = (x.T @ (weight * (p - y)) + penalty @ beta)[used]
+            curve = (x.T @ (x * (weight * p * (1 - p))[:, None]) + penalty)[np.ix_(used, used)]
+            beta[used] -= np.linalg.solve(curve, slope)
+        wrong = used & (beta * SIGNS < 0)
+        if not wrong.any():
+            return beta
+        used &= ~wrong
+        beta[wrong] = 0.0
 
 
 def _shift(rows: list[Row], beta: np.ndarray[Any, np.dtype[np.float64]]) -> float:

@@ -1,9 +1,10 @@
 """How well each statement answers the question: words covered, meaning, the kind of value, its passage's score.
 
-Score = WORDS x idf-weighted coverage of the question's words + (1 - WORDS) x cosine; coverage alone where the
-encoder does not know the language. In Chinese half the coverage is of single characters, for one thing has
-many words there (保修, 维修, 修). The cosine is the statement's own or, a little less, the one that it has under
-its headings. A statement without the kind of value that is asked for loses KIND; one from a passage that ranked
+Score = OWN x (idf-weighted coverage of the question's words, `likeness` of them, cosine); FOREIGN_OWN in the other
+script, where the likeness says all that the coverage does; without word vectors WORDS x coverage + (1 - WORDS) x
+cosine; coverage alone where the encoder does not know the language. In Chinese half the coverage is of single
+characters, for one thing has many words there (保修, 维修, 修). The cosine is the statement's own or, a little less,
+the one that it has under its headings. A statement without the kind of value that is asked for loses KIND; one from a passage that ranked
 lower loses RANKED for each unit of the retriever's score. It knows no chat model; refusals and citations of
 every answerer rest on it. Figures: docs/decisions/answers.md.
 """
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lyceum.answer.asked import details, kind, mismatch
+from lyceum.answer.likeness import Words, likeness
 from lyceum.answer.statements import Statement, statements
 from lyceum.answer.values import value
 from lyceum.core.protocols import Analyzer, Embedder, Synonyms
@@ -29,10 +31,12 @@ from lyceum.core.text import has_cjk, headline, script
 from lyceum.core.types import Hit, Query
 
 LONGEST = 600  # characters of a question with its other words
-REMEMBERED = 8_000  # vectors of texts, 12 MB
+REMEMBERED = 3_000  # texts with the vectors of their words, 30 MB
+TERMS = 20_000  # words whose terms are remembered
 ENCODED = 64  # statements that are compared by meaning; chosen by coverage and rank
 ABOVE = 0.8  # what a word in the title or heading counts, compared with one in the statement itself
 WORDS, KIND, RANKED = 0.4, 0.25, 0.05
+OWN, FOREIGN_OWN = (0.2, 0.3, 0.5), (0.0, 0.5, 0.5)
 ACROSS, REST = 0.9, 1.5  # what a share counts in the other script; what an unknown Chinese character weighs
 SAME = 0.7  # what a word counts that stands there under another name
 FOREIGN = 0.8  # what a score counts in the other script
@@ -70,7 +74,7 @@ class Judged:
     """A statement with what speaks for it.
 
     `coverage` and `passage` are the shares (0-1) of the question's words in the statement or its headings and in
-    its whole passage; `cosine` is None when it cannot be compared; `lacks` says that the kind of value is missing,
+    its whole passage; `cosine` is None when it cannot be compared, `likeness` also where words cannot; `lacks` says that the kind of value is missing,
     `across` that question and statement are in different scripts; `missing` are the codes, numbers and names of the
     question that the passage does not hold under any name.
     """
@@ -79,6 +83,7 @@ class Judged:
     coverage: float
     passage: float
     cosine: float | None
+    likeness: float | None
     lacks: bool
     across: bool
     missing: tuple[str, ...]
@@ -92,7 +97,8 @@ class Evidence:
         self, analyzer: Analyzer, embedder: Embedder | None = None, synonyms: Synonyms | None = None
     ) -> None:
         self.analyzer, self.embedder, self.synonyms = analyzer, embedder, synonyms
-        self._vectors: dict[str, npt.NDArray[np.float32]] = {}
+        self._read: dict[str, tuple[npt.NDArray[np.float32], Words]] = {}
+        self._terms: dict[str, str] = {}
         self.remembered = self.encoded = 0
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Judged]:
@@ -103,18 +109,18 @@ class Evidence:
         known = self.synonyms(query.text) if self.synonyms else ()
         covered = self._covered(query.text, found, known)
         missing = _missing(query.text, found, known)
-        cosines = await self._cosines(query.text, found, covered[:, 0])
+        compared = await self._compared(query.text, found, covered[:, 0])
         judged = []
-        for statement, (coverage, passage), cosine in zip(found, covered.tolist(), cosines, strict=True):
+        for row, (statement, (coverage, passage)) in enumerate(zip(found, covered.tolist(), strict=True)):
+            cosine, like = compared.get(row, (None, None))
             lacks = _lacks(wanted, statement)
             across = has_cjk(query.text) != has_cjk(statement.reading)
-            score = coverage if cosine is None else WORDS * coverage + (1 - WORDS) * max(cosine, 0.0)
-            score *= FOREIGN if across else 1.0
+            score = _score(coverage, like, cosine, across)
             score -= KIND * lacks + RANKED * (best - statement.hit.score)
             judged.append(
                 Judged(
-                    statement=statement, coverage=coverage, passage=passage, cosine=cosine, lacks=lacks,
-                    across=across, missing=missing[statement.rank], score=score,
+                    statement=statement, coverage=coverage, passage=passage, cosine=cosine, likeness=like,
+                    lacks=lacks, across=across, missing=missing[statement.rank], score=score,
                 )
             )  # fmt: skip
         return sorted(judged, key=lambda one: -one.score)
@@ -165,41 +171,75 @@ class Evidence:
             covered[foreign] = ACROSS * across[foreign]
         return covered
 
-    async def _cosines(
+    async def _compared(
         self, question: str, found: Sequence[Statement], coverages: npt.NDArray[np.float64]
-    ) -> list[float | None]:
-        cosines: list[float | None] = [None] * len(found)
+    ) -> dict[int, tuple[float, float | None]]:
+        """Return cosine and likeness of those statements that the encoder compares with the question."""
         if self.embedder is None or not self._speaks(question):
-            return cosines
+            return {}
         order = sorted(range(len(found)), key=lambda i: -(coverages[i] - 0.05 * found[i].rank))
         chosen = [i for i in order if self._speaks(found[i].reading)][:ENCODED]
-        if chosen:
-            above = [f"{found[i].above}: {found[i].reading}" for i in chosen]
-            texts = [question, *(found[i].reading for i in chosen), *above]
-            vectors = await self._encoded(texts)
-            alone, under = np.split(vectors[1:] @ vectors[0], 2)
-            for i, cosine in zip(chosen, np.maximum(alone, UNDER * under), strict=True):
-                cosines[i] = float(cosine)
-        return cosines
+        if not chosen:
+            return {}
+        above = [f"{found[i].above}: {found[i].reading}" for i in chosen]
+        read = await self._encoded([question, *(found[i].reading for i in chosen), *above])
+        vectors, words = np.stack([vector for vector, _ in read]), [words for _, words in read]
+        alone, under = np.split(vectors[1:] @ vectors[0], 2)
+        cosines = np.maximum(alone, UNDER * under).tolist()
+        likenesses = likeness(words[0], words[1 : len(chosen) + 1], words[len(chosen) + 1 :])
+        shares = [None] * len(chosen) if likenesses is None else likenesses.tolist()
+        return dict(zip(chosen, zip(cosines, shares, strict=True), strict=True))
 
-    async def _encoded(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return vectors; the same statements come up within a question of two parts and between questions."""
-        assert self.embedder is not None
+    async def _encoded(self, texts: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Words]]:
+        """Return vectors and words; the same statements come up within a question of two parts and between questions."""
         # A copy of one's own: another question may empty the memory while this one waits for the encoder.
-        known = {text: self._vectors[text] for text in texts if text in self._vectors}
+        known = {text: self._read[text] for text in texts if text in self._read}
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         self.remembered, self.encoded = self.remembered + len(known), self.encoded + len(missing)
         if missing:
-            made = np.asarray(await self.embedder(missing), np.float32)
+            made = await self._made(missing)
             known.update(zip(missing, made, strict=True))
-            if len(self._vectors) + len(missing) > REMEMBERED:
-                self._vectors.clear()
-            self._vectors.update(known)
-        return np.stack([known[text] for text in texts])
+            if len(self._read) + len(missing) > REMEMBERED:
+                self._read.clear()
+            self._read.update(known)
+        return [known[text] for text in texts]
+
+    async def _made(self, texts: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Words]]:
+        """Return vectors, and the words that name something where the encoder gives vectors of words."""
+        assert self.embedder is not None
+        if (read := getattr(self.embedder, "read", None)) is None:
+            none = Words(terms=(), vectors=np.empty((0, self.embedder.dimension), np.float16))
+            return [(vector, none) for vector in np.asarray(await self.embedder(texts), np.float32)]
+        made = []
+        for one in await read(texts):
+            held = [(row, term) for row, word in enumerate(one.words) if (term := self._term(word))]
+            words = Words(terms=tuple(term for _, term in held), vectors=one.vectors[[row for row, _ in held]])
+            made.append((np.asarray(one.vector, np.float32), words))
+        return made
+
+    def _term(self, word: str) -> str:
+        """Return the term of a word; empty when it names nothing."""
+        if word not in self._terms:
+            if len(self._terms) > TERMS:
+                self._terms.clear()
+            self._terms[word] = next((t for t in self.analyzer(word) if t not in self._asking), "")
+        return self._terms[word]
 
     def _speaks(self, text: str) -> bool:
         assert self.embedder is not None
         return script(text) in self.embedder.languages
+
+
+def _score(coverage: float, like: float | None, cosine: float | None, across: bool) -> float:
+    """Return the weighted sum of what could be compared."""
+    if cosine is None:
+        score = coverage
+    elif like is None:
+        score = WORDS * coverage + (1 - WORDS) * max(cosine, 0.0)
+    else:
+        covered, alike, meant = FOREIGN_OWN if across else OWN
+        score = covered * coverage + alike * like + meant * max(cosine, 0.0)
+    return score * (FOREIGN if across else 1.0)
 
 
 def _missing(question: str, found: Sequence[Statement], known: Known) -> dict[int, tuple[str, ...]]:

@@ -51,20 +51,22 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
     """Return of the best: coverage, passage coverage, cosine, kind missing, shares missing of names and codes.
 
     A code (a part number, a year, a version) is what it is or another; a name may stand there in other words.
+    The last says that some code stands nowhere in what was found.
     """
     best, wanted = judged[0], details(question)
     names = sum(word.isalpha() for word in wanted)
     lost = sum(word.isalpha() for word in best.missing)
     shares = [lost / max(names, 1), (len(best.missing) - lost) / max(len(wanted) - names, 1)]
-    return [best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), *shares]
+    nowhere = any(not word.isalpha() and all(word in one.missing for one in judged) for word in best.missing)
+    return [best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), *shares, float(nowhere)]
 
 
 # Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, by words alone, and by words
 # in the other script.
 WEIGHTS = {
-    "compared": (-3.51, 2.45, 2.14, 3.76, -2.05, -0.82, -2.21),
-    "by_words": (-2.46, 2.10, 2.36, 0.00, -0.97, -1.52, -0.33),
-    "across": (-2.95, 3.27, 2.85, 3.02, -0.11, -1.65, -1.23),
+    "compared": (-3.70, 2.38, 2.31, 4.17, -2.00, -0.98, -2.14, -0.91),
+    "by_words": (-2.28, 2.44, 2.41, 0.00, -1.12, -2.14, -0.71, -0.50),
+    "across": (-3.78, 2.26, 1.86, 4.67, -0.06, 0.00, 0.00, 0.00),
 }
 
 

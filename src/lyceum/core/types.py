@@ -144,6 +144,15 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What an encoder makes of a text: its unit vector, its words in lower case, and a vector for each (words x width)."""
+
+    vector: Any
+    words: tuple[str, ...]
+    vectors: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """A chunk with the score that ranked it, its document, and the parts that found it."""
 

@@ -18,6 +18,8 @@ class Glossed:
         self.embedder, self.gloss = embedder, gloss
         self.name, self.dimension = f"{embedder.name}+{name}", embedder.dimension
         self.languages: Mapping[str, float] = {**embedder.languages, "zh": TRUST}
+        if hasattr(embedder, "read"):  # words can be compared one by one only where the encoder gives them
+            self.read = self._read
 
     def count(self, text: str) -> int:
         """Return how many tokens are read of a text."""
@@ -27,3 +29,6 @@ class Glossed:
     async def __call__(self, texts: Sequence[str]) -> Any:
         """Return unit vectors, texts x dimension."""
         return await self.embedder([self.gloss(text) for text in texts])
+
+    async def _read(self, texts: Sequence[str]) -> Any:
+        return await getattr(self.embedder, "read")([self.gloss(text) for text in texts])  # noqa: B009

