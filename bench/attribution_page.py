@@ -145,8 +145,8 @@ Counted are both stages named as a pair, and at least one of the two named.
   weight mends the answer, the weight was wrong. A poor encoder in an intact index is never called a broken index.
 - *A context cut short* and *gold ranked too low* differ only by what the reader asked for: gold within the hits that
   it asked for and did not get is lost on the way; gold below them was ranked too low. Where the ranking is poor as
-  well, both answers are true: another ranking would mend it, and so would more room. What the budget of one passage is
-  called in a pipeline with weight .9 stands here and counts nowhere above:
+  well, both answers are true: another ranking would mend it, and so would more room. What the budget of one passage
+  is called in a pipeline with weight .9 stands here and counts nowhere above:
 
 {apart}
 
