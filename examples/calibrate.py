@@ -1,8 +1,9 @@
 """Fits the confidence of answers and prints weights, ready for lyceum/answer/refuse.py, with what they would do.
 
 Only development halves are used: the example questions', and, where LYCEUM_SHARED holds them, those of SQuAD 2.0
-(answerable and not), CMRC 2018 and XQuAD across the languages, each over its own passages. Questions of the first two
-asked of the example documents are off-topic by construction; intercepts are moved so that OFF_TOPIC of them are answered.
+(answerable and not), CMRC 2018 and XQuAD across the languages, each over its own passages. Questions of the first
+two asked of the example documents are off-topic by construction; intercepts are moved so that OFF_TOPIC of them are
+answered.
 Run: python examples/calibrate.py
 """
 
@@ -37,7 +38,9 @@ from lyceum.ingest.pipeline import jobs  # noqa: E402
 
 Row = tuple[str, str, list[float], bool]  # group, weights, features, right
 OFF_TOPIC = 0.035
-SIGNS = np.array([0, 1, 1, 1, -1, -1, -1, -1])  # of the weights, in the order of refuse.features; the intercept first
+SIGNS = np.array(
+    [0, 1, 1, 1, -1, -1, -1, -1]
+)  # of the weights, in the order of refuse.features; the intercept first
 WEIGHT = {"examples": 2.0, "unanswerable": 0.15}
 
 

@@ -10,7 +10,9 @@ import pytest
 from lyceum.answer.likeness import HIGH, LOW, UNDER, Words, likeness
 
 # Eight words along the axes, one of each direction and its opposite, so that a list of all has the mean 0.
-AXES = {name: np.eye(4, dtype=np.float32)[row // 2] * (1 - 2 * (row % 2)) for row, name in enumerate("aAbBcCdD")}
+AXES = {
+    name: np.eye(4, dtype=np.float32)[row // 2] * (1 - 2 * (row % 2)) for row, name in enumerate("aAbBcCdD")
+}
 
 
 def words(*names: str, **more: tuple[float, ...]) -> Words:
@@ -47,7 +49,9 @@ def test_a_like_word_counts_by_its_cosine_between_the_bounds() -> None:
 
 
 def test_a_rare_word_weighs_more() -> None:
-    rare, common = shares(words("a", "b"), words("a", "A", "B"), words("b", "A", "B"), words("b", "A", "B"))[:2]
+    rare, common = shares(words("a", "b"), words("a", "A", "B"), words("b", "A", "B"), words("b", "A", "B"))[
+        :2
+    ]
     first, second = (math.log(1 + 4 / (seen + 0.5)) for seen in (1, 2))
     assert rare > common
     assert rare / (rare + common) == pytest.approx(first / (first + second), abs=0.05)
@@ -62,7 +66,9 @@ def test_a_word_of_the_headings_counts_less() -> None:
 
 def test_the_direction_that_all_words_share_says_nothing() -> None:
     shared = np.array([5, 0, 0, 0], np.float16)
-    moved = [Words(terms=one.terms, vectors=one.vectors + shared) for one in (words("b"), EVERY, words("c", "C"))]
+    moved = [
+        Words(terms=one.terms, vectors=one.vectors + shared) for one in (words("b"), EVERY, words("c", "C"))
+    ]
     whole, none = shares(moved[0], *moved[1:])
     assert whole > 0.9
     assert none < 0.1

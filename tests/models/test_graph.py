@@ -118,7 +118,7 @@ def encoded(model: Any, rows: list[list[int]], lengths: list[int] | None = None)
     mask = np.zeros((len(rows), len(rows[0])), np.int64)
     for row, length in enumerate(lengths or [len(row) for row in rows]):
         mask[row, :length] = 1
-    (vectors,) = session.run(None, {"input_ids": np.array(rows, np.int64), "attention_mask": mask})
+    (vectors,) = session.run(["vector"], {"input_ids": np.array(rows, np.int64), "attention_mask": mask})
     return np.asarray(vectors)
 
 

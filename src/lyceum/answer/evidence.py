@@ -4,8 +4,8 @@ Score = OWN x (idf-weighted coverage of the question's words, `likeness` of them
 script, where the likeness says all that the coverage does; without word vectors WORDS x coverage + (1 - WORDS) x
 cosine; coverage alone where the encoder does not know the language. In Chinese half the coverage is of single
 characters, for one thing has many words there (保修, 维修, 修). The cosine is the statement's own or, a little less,
-the one that it has under its headings. A statement without the kind of value that is asked for loses KIND; one from a passage that ranked
-lower loses RANKED for each unit of the retriever's score. It knows no chat model; refusals and citations of
+the one that it has under its headings. A statement without the kind of value that is asked for loses KIND; one
+from a passage that ranked lower loses RANKED for each unit of the retriever's score. It knows no chat model; refusals and citations of
 every answerer rest on it. Figures: docs/decisions/answers.md.
 """
 
@@ -74,8 +74,8 @@ class Judged:
     """A statement with what speaks for it.
 
     `coverage` and `passage` are the shares (0-1) of the question's words in the statement or its headings and in
-    its whole passage; `cosine` is None when it cannot be compared, `likeness` also where words cannot; `lacks` says that the kind of value is missing,
-    `across` that question and statement are in different scripts; `missing` are the codes, numbers and names of the
+    its whole passage; `cosine` is None when it cannot be compared, `likeness` also where words cannot; `lacks` says
+    that the kind of value is missing, `across` that question and statement are in different scripts; `missing` are the codes, numbers and names of the
     question that the passage does not hold under any name.
     """
 
@@ -191,7 +191,7 @@ class Evidence:
         return dict(zip(chosen, zip(cosines, shares, strict=True), strict=True))
 
     async def _encoded(self, texts: Sequence[str]) -> list[tuple[npt.NDArray[np.float32], Words]]:
-        """Return vectors and words; the same statements come up within a question of two parts and between questions."""
+        """Return vectors and words; the same statements come up within a question and between questions."""
         # A copy of one's own: another question may empty the memory while this one waits for the encoder.
         known = {text: self._read[text] for text in texts if text in self._read}
         missing = [text for text in dict.fromkeys(texts) if text not in known]
@@ -213,7 +213,9 @@ class Evidence:
         made = []
         for one in await read(texts):
             held = [(row, term) for row, word in enumerate(one.words) if (term := self._term(word))]
-            words = Words(terms=tuple(term for _, term in held), vectors=one.vectors[[row for row, _ in held]])
+            words = Words(
+                terms=tuple(term for _, term in held), vectors=one.vectors[[row for row, _ in held]]
+            )
             made.append((np.asarray(one.vector, np.float32), words))
         return made
 

@@ -50,7 +50,8 @@ def likeness(asked: Words, alone: Sequence[Words], under: Sequence[Words]) -> Ar
 
 def _centred(vectors: npt.NDArray[np.float16], mean: Array) -> Array:
     moved = vectors.astype(np.float32) - mean
-    return moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-6)
+    unit: Array = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-6)
+    return unit
 
 
 def _best(question: Array, texts: Sequence[Words], mean: Array) -> Array:

@@ -1,8 +1,8 @@
 """A BERT encoder's weights to an ONNX graph, written operator by operator, then quantised to int8.
 
 Takes model.safetensors, gives one file for onnxruntime: token ids and mask in, unit vectors and the tokens' own
-vectors out. It knows no tokenizer. Needs the `onnx` package, at set-up only; no torch. Layout: Devlin et al. 2019 (BERT) with mean
-pooling as in Reimers and Gurevych 2019; fused operators of onnxruntime's com.microsoft domain.
+vectors out. It knows no tokenizer. Needs the `onnx` package, at set-up only; no torch. Layout: Devlin et al. 2019
+(BERT) with mean pooling as in Reimers and Gurevych 2019; fused operators of onnxruntime's com.microsoft domain.
 """
 
 from __future__ import annotations
@@ -65,8 +65,10 @@ class _Graph:
 
 
 def build_float(weights: Weights, heads: int) -> Any:
-    """Return the float32 model: input_ids and attention_mask (1 x tokens, int64) to `vector` (1 x width) and
-    `hidden` (1 x tokens x width)."""
+    """Return the float32 model.
+
+    input_ids and attention_mask (1 x tokens, int64) to `vector` (1 x width) and `hidden` (1 x tokens x width).
+    """
     from onnx import TensorProto, helper
 
     graph = _Graph(weights)
