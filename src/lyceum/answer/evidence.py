@@ -5,8 +5,8 @@ script, where the likeness says all that the coverage does; without word vectors
 cosine; coverage alone where the encoder does not know the language. In Chinese half the coverage is of single
 characters, for one thing has many words there (保修, 维修, 修). The cosine is the statement's own or, a little less,
 the one that it has under its headings. A statement without the kind of value that is asked for loses KIND; one
-from a passage that ranked lower loses RANKED for each unit of the retriever's score. It knows no chat model; refusals and citations of
-every answerer rest on it. Figures: docs/decisions/answers.md.
+from a passage that ranked lower loses RANKED for each unit of the retriever's score. It knows no chat model;
+refusals and citations of every answerer rest on it. Figures: docs/decisions/answers.md.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Judged:
 
     `coverage` and `passage` are the shares (0-1) of the question's words in the statement or its headings and in
     its whole passage; `cosine` is None when it cannot be compared, `likeness` also where words cannot; `lacks` says
-    that the kind of value is missing, `across` that question and statement are in different scripts; `missing` are the codes, numbers and names of the
-    question that the passage does not hold under any name.
+    that the kind of value is missing, `across` that question and statement are in different scripts; `missing` are
+    the codes, numbers and names of the question that the passage does not hold under any name.
     """
 
     statement: Statement

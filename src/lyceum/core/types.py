@@ -145,7 +145,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What an encoder makes of a text: its unit vector, its words in lower case, and their vectors (words x width)."""
+    """What an encoder makes of a text: its unit vector, its words in lower case and their vectors (words x width)."""
 
     vector: Any
     words: tuple[str, ...]

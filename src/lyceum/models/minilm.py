@@ -1,7 +1,8 @@
 """The local encoder: texts to unit vectors with onnxruntime, one text at a time, no network and no torch.
 
 `read` gives the vectors of the single words besides, as the last layer has them. A text alone and the same text
-among others give the same vector, because int8 activations are scaled per call. It knows where its two files lie and nothing else.
+among others give the same vector, because int8 activations are scaled per call. It knows where its two files
+lie and nothing else.
 """
 
 from __future__ import annotations
