@@ -83,6 +83,20 @@ def test_likeness_follows_meaning(encoder: MiniLM) -> None:
     assert asked @ right > asked @ wrong + 0.2
 
 
+def test_words_are_read_with_vectors_of_their_own(encoder: MiniLM) -> None:
+    bank, river, empty = run(
+        encoder.read(["The bank pays interest.", "The bank of the riverbed is steep.", ""])
+    )
+    assert bank.words == ("the", "bank", "pays", "interest", ".")
+    assert river.words[3:5] == ("the", "riverbed"), "pieces of a word are one word"
+    assert bank.vectors.shape == (5, encoder.dimension)
+    assert np.array_equal(bank.vector, run(encoder(["The bank pays interest."]))[0])
+    first, second = (one.vectors[1].astype(np.float32) for one in (bank, river))
+    alike = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+    assert alike < 0.9, "a word's vector depends on its text"
+    assert (empty.words, len(empty.vectors)) == ((), 0)
+
+
 def test_long_texts_are_cut_and_counted(encoder: MiniLM) -> None:
     mine = MiniLM(encoder.folder)
     short, long, longer = mine.encode(["pump " * 10, "pump " * TOKENS, "pump " * TOKENS + "jazz " * 500])

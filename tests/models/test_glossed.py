@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lyceum.core.types import Reading
 from lyceum.models.glossed import TRUST, Glossed
 from lyceum.search.gloss import Gloss
 from tests.toys import ToyEncoder, run
@@ -29,6 +30,17 @@ def test_the_encoder_is_given_english_words() -> None:
     assert heard.texts == ["spare diesel generator", "spare diesel generator", "kitchen"]
     assert np.array_equal(vectors[0], vectors[1])
     assert not np.array_equal(vectors[0], vectors[2])
+
+
+class Reads(Heard):
+    async def read(self, texts: Sequence[str]) -> Any:
+        return [Reading(vector=None, words=tuple(text.split()), vectors=None) for text in texts]
+
+
+def test_words_are_those_of_the_gloss() -> None:
+    (told,) = run(Glossed(Reads(), Gloss(), "gloss").read(["备用柴油发电机"]))
+    assert told.words == ("spare", "diesel", "generator")
+    assert not hasattr(Glossed(Heard(), Gloss(), "gloss"), "read"), "an encoder without words gives none"
 
 
 def test_its_name_and_languages_tell_it_from_the_encoder_alone() -> None:
