@@ -64,9 +64,9 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
 # Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, by words alone, and by words
 # in the other script.
 WEIGHTS = {
-    "compared": (-3.70, 2.38, 2.31, 4.17, -2.00, -0.98, -2.14, -0.91),
-    "by_words": (-2.28, 2.44, 2.41, 0.00, -1.12, -2.14, -0.71, -0.50),
-    "across": (-3.78, 2.26, 1.86, 4.67, -0.06, 0.00, 0.00, 0.00),
+    "compared": (-3.52, 2.49, 2.02, 3.83, -2.12, -0.74, -2.46, -0.40),
+    "by_words": (-2.46, 2.10, 2.35, 0.00, -0.97, -1.52, -0.27, -0.48),
+    "across": (-3.73, 2.92, 2.19, 5.75, -0.62, -0.34, -0.17, 0.00),
 }
 
 
