@@ -208,7 +208,7 @@ def _slices(example: Example, media: Mapping[str, str]) -> list[str]:
     return [
         *(f"tag:{tag}" for tag in dict.fromkeys(example.tags)),
         *([f"language:{spoken}"] if spoken else []),
-        *([f"type:{'+'.join(kinds)}"] if kinds else []),
+        *(f"type:{kind}" for kind in kinds),
     ]
 
 
