@@ -31,7 +31,7 @@ from lyceum.core.text import has_cjk, headline, script
 from lyceum.core.types import Hit, Query
 
 LONGEST = 600  # characters of a question with its other words
-REMEMBERED = 3_000  # texts with the vectors of their words, 30 MB
+REMEMBERED = 2_000  # texts with the vectors of their words, 34 MB
 TERMS = 20_000  # words whose terms are remembered
 ENCODED = 64  # statements that are compared by meaning; chosen by coverage and rank
 ABOVE = 0.8  # what a word in the title or heading counts, compared with one in the statement itself
