@@ -23,7 +23,7 @@ import broken
 import common
 import rendered
 from attribution_page import Found, Named, Trial, called, confusion, told
-from broken import APART, FAULTS, PAIRS, PIPELINES, Fault, Wrapped
+from broken import APART, FAULTS, PAIRS, PIPELINES, Fault
 from broken_files import chance
 from common import Figure
 
@@ -32,6 +32,7 @@ from lyceum.app.examined import Examined
 from lyceum.core.types import Answer, Example, Query
 from lyceum.evals.autopsy import examine
 from lyceum.evals.metrics import correct, holds
+from lyceum.evals.stages import Wrapper
 from lyceum.ingest.pipeline import jobs
 from lyceum.wire import Platform
 
@@ -42,7 +43,7 @@ QUICK_LEAST, QUICK_SHARE = 1, 0.9  # of some sixty questions, whose share has an
 MOST = 28  # failures explained of each fault and set, where the fault is not rare
 
 
-class Remembered(Wrapped):
+class Remembered(Wrapper):
     """An encoder that encodes a text once in a run."""
 
     def __init__(self, part: Any) -> None:
@@ -58,7 +59,7 @@ class Remembered(Wrapped):
         return np.array([self.known[text] for text in texts], np.float32)
 
 
-class ReadOnce(Wrapped):
+class ReadOnce(Wrapper):
     """A reader that parses a file once in a run."""
 
     def __init__(self, part: Any) -> None:

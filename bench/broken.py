@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from broken_files import Aims, BrokenTables, CutAnswers, DroppedPages, Wrapped, aimed
+from broken_files import Aims, BrokenTables, CutAnswers, DroppedPages, aimed
 
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.core.ids import document_id
@@ -31,6 +31,7 @@ from lyceum.core.types import (
     Message,
     Query,
 )  # fmt: skip
+from lyceum.evals.stages import Wrapper
 from lyceum.wire import Platform
 
 Parts = Mapping[str, Any]
@@ -80,7 +81,7 @@ async def make_stale(platform: Platform, aims: Aims) -> None:
 # --- search ----------------------------------------------------------------------------------------------
 
 
-class Shuffled(Wrapped):
+class Shuffled(Wrapper):
     """A dense view whose rows have been mixed up: each chunk is found by another chunk's vector."""
 
     def __init__(self, view: Any, numbers: Sequence[int]) -> None:
@@ -103,7 +104,7 @@ async def shuffle(platform: Platform, aims: Aims) -> None:
     hybrid.dense = Shuffled(hybrid.dense, numbers)
 
 
-class Inverted(Wrapped):
+class Inverted(Wrapper):
     """A reranker that puts the best hit last."""
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
@@ -121,7 +122,7 @@ async def invert(platform: Platform, aims: Aims) -> None:
 # --- answer ----------------------------------------------------------------------------------------------
 
 
-class Fewer(Wrapped):
+class Fewer(Wrapper):
     """Hits on the way to the reader, of which the first half is lost."""
 
     async def __call__(self, query: Query) -> list[Hit]:
@@ -135,7 +136,7 @@ async def cut(platform: Platform, aims: Aims) -> None:
     answerer.retriever = Fewer(answerer.retriever)
 
 
-class Blind(Wrapped):
+class Blind(Wrapper):
     """Evidence that gives every statement the place and score of another one of the same hits."""
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Judged]:
@@ -150,7 +151,7 @@ async def blind(platform: Platform, aims: Aims) -> None:
     answerer.evidence = Blind(answerer.evidence)
 
 
-class Miscited(Wrapped):
+class Miscited(Wrapper):
     """An answerer whose citations point at another document than the one they quote."""
 
     async def __call__(self, query: Query) -> Answer:

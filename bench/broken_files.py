@@ -17,6 +17,7 @@ from lyceum.core.errors import ParseError
 from lyceum.core.ids import digest
 from lyceum.core.text import markdown_row
 from lyceum.core.types import Chunk, Document, Element, Example, Piece, Table
+from lyceum.evals.stages import Wrapper
 
 Aims = Sequence[Example]
 _blank = re.compile(r"[\s|\\]")
@@ -32,17 +33,7 @@ def chance(*words: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:4])
 
 
-class Wrapped:
-    """Whatever a wrapper does not change is what it wraps."""
-
-    def __init__(self, part: Any) -> None:
-        self.part = part
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.part, name)
-
-
-class DroppedPages(Wrapped):
+class DroppedPages(Wrapper):
     """A reader that loses pages without a word; a file that has no other page fails, as an empty one does."""
 
     def __init__(self, reader: Any, aims: Aims) -> None:
@@ -57,7 +48,7 @@ class DroppedPages(Wrapped):
         return replace(parsed, elements=kept)
 
 
-class BrokenTables(Wrapped):
+class BrokenTables(Wrapper):
     """A reader of tables that loses the answers' columns, runs them into others, or sets the first one too low."""
 
     def __init__(self, reader: Any, aims: Aims) -> None:
@@ -110,7 +101,7 @@ def _merged(rows: list[list[str]], header: int, held: set[int]) -> list[list[str
     return rows
 
 
-class CutAnswers(Wrapped):
+class CutAnswers(Wrapper):
     """A splitter that ends a chunk in the middle of an answer."""
 
     def __init__(self, splitter: Any, aims: Aims) -> None:

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT)]
+HERE = str(Path(__file__).parent)
+# The benches' own folder comes last: bench/statistics.py must not hide the library's module of that name.
+sys.path[:] = [str(ROOT), *(one for one in sys.path if one != HERE), HERE]
 
 from lyceum.core import ids  # noqa: E402
 from lyceum.core.protocols import Embedder  # noqa: E402

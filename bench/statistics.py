@@ -9,19 +9,13 @@ Speed: CPU seconds of seven metrics of 20,000 queries x 100 hits from the same d
 ranx (in an environment of its own), each query's value kept; and 10,000 resamples of 5,000 scores.
 """
 
-if (
-    __name__ != "__main__"
-):  # a bench's folder comes first on the path: who imports this name wants the library's
-    import sysconfig
-    from pathlib import Path
+from __future__ import annotations
 
-    exec(compile((Path(sysconfig.get_path("stdlib")) / "statistics.py").read_text("utf-8"), __file__, "exec"))
-else:
-    import common
-    import ranked
-    import retrieval
-    import simulated
-    from common import Figure
+import common
+import ranked
+import retrieval
+import simulated
+from common import Figure
 
 SETS = ("squad_en", "hotpotqa_en", "tatqa_en", "cranfield_en", "cmrc2018_zh")
 SWINGING = ("right .97", "right .98", "right .99")

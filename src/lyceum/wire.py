@@ -121,7 +121,8 @@ def build(
     lexical = parts["view"] = once("lexical", lambda: Postings(home, part("analyzer")))
     embedder = once("embedder", lambda: _glossed(part("encoder"), part("gloss")))
     dense = once("dense", lambda: _dense(store, embedder))
-    store.views[:] = [view for view in (lexical, dense) if view is not None]
+    if "library" not in (replace or {}):  # a store that is shared keeps the views that it writes
+        store.views[:] = [view for view in (lexical, dense) if view is not None]
     if dense is None:
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
     if dense is None and tables["retriever"]["kind"] == "search.hybrid":

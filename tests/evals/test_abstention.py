@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from lyceum.evals.abstention import area, coverage_at, curve
+from lyceum.evals.abstention import area, curve
 
 ANSWERS = [(0.3, True), (0.9, False), (0.8, True), (0.8, False), (0.7, False)]
 
 
-def test_the_curve_its_area_and_the_coverage_at_a_risk() -> None:
+def test_the_curve_and_its_area() -> None:
     points = curve(ANSWERS, total=10)
     assert points == [(0.1, 0.0), (0.3, pytest.approx(1 / 3)), (0.4, 0.25), (0.5, 0.4)]
     assert area(points) == pytest.approx((0.1 * 0 + 0.2 / 3 + 0.1 * 0.25 + 0.1 * 0.4) / 0.5)
-    assert coverage_at(points, 0.3) == 0.4
-    assert coverage_at(points, 0.2) == 0.1
-    assert coverage_at(points, 1.0) == 0.5
-    assert coverage_at([], 0.5) == 0.0
 
 
 def test_without_ties_the_area_is_the_mean_of_the_risks() -> None:

@@ -35,7 +35,7 @@ from lyceum.evals import words
 from lyceum.evals.autopsy import Cause, examine, waterfall
 from lyceum.evals.gold import cells, ideal, joined, mended, parsed, stands
 from lyceum.evals.records import Outcome, Run, Summary
-from lyceum.evals.stages import STAGES
+from lyceum.evals.stages import STAGES, Wrapper
 from lyceum.evals.why import parted, why
 from lyceum.ingest.pipeline import jobs
 from lyceum.search.analyzer import Standard
@@ -62,17 +62,7 @@ class Meaningless:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-class Wrapped:
-    """Whatever a wrapper does not change is what it wraps."""
-
-    def __init__(self, part: Any) -> None:
-        self.part = part
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.part, name)
-
-
-class Forgetful(Wrapped):
+class Forgetful(Wrapper):
     """A reader that loses the paragraph with the gold."""
 
     async def __call__(self, *given: Any) -> Any:
@@ -80,7 +70,7 @@ class Forgetful(Wrapped):
         return replace(found, elements=tuple(one for one in found.elements if GOLD not in one.text))
 
 
-class Cutting(Wrapped):
+class Cutting(Wrapper):
     """A splitter that cuts the answer in two."""
 
     name = "cutting"
@@ -94,7 +84,7 @@ class Cutting(Wrapped):
         return made
 
 
-class Inverted(Wrapped):
+class Inverted(Wrapper):
     """A reranker that puts the best last."""
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Hit]:
@@ -102,7 +92,7 @@ class Inverted(Wrapped):
         return [replace(hit, score=other.score) for hit, other in zip(reversed(found), found, strict=True)]
 
 
-class Losing(Wrapped):
+class Losing(Wrapper):
     """Something between search and reader that loses the first half of the hits."""
 
     async def __call__(self, query: Query) -> list[Hit]:
@@ -110,7 +100,7 @@ class Losing(Wrapped):
         return list(hits[len(hits) // 2 :])
 
 
-class Blind(Wrapped):
+class Blind(Wrapper):
     """Evidence that mixes up the statements."""
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> Any:
@@ -119,7 +109,7 @@ class Blind(Wrapped):
         return [replace(good, statement=other.statement) for good, other in zip(judged, moved, strict=True)]
 
 
-class Miscited(Wrapped):
+class Miscited(Wrapper):
     """An answerer that cites another document than it quotes."""
 
     async def __call__(self, query: Query) -> Answer:
@@ -256,7 +246,7 @@ def test_the_broken_stage_is_named(stage: str, whole: Path, sources: Path, tmp_p
     assert bool(first.fix) == (stage != "sound")
 
 
-class Knowing(Wrapped):
+class Knowing(Wrapper):
     """Evidence that knows the gold when it reads it."""
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> Any:

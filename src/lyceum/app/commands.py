@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lyceum import __version__
 from lyceum.app import shapes, show
-from lyceum.app.session import ask, opened, search
+from lyceum.app.session import ask, documents, opened, search
 from lyceum.app.settings import Settings
 from lyceum.core.errors import InvalidInput, NotFound
 from lyceum.core.text import names
@@ -99,9 +99,7 @@ async def _watch(
             show.change(show.screen(), outcome)
 
     try:
-        known = (await platform.store.versions()).values()
-        everybody = frozenset[str]().union(*(held for _, held in known))
-        listed = await platform.store.ledger.documents(everybody)
+        listed = await documents(platform)
         folders = Folders(paths, readers, [one.source for one in listed])
         outcomes = await ingest(folders.look(settle=0)[0])
         for outcome in outcomes:

@@ -26,12 +26,7 @@ from lyceum.core.types import Document, Element, Table
 
 BATCH = 128
 FORM = "1"  # raised when rows give other elements
-INGEST = (
-    "analyzer",
-    "splitter",
-    "encoder",
-    "gloss",
-)  # the tables of lyceum.toml that shape what a home holds
+INGEST = ("analyzer", "splitter", "encoder", "gloss")  # tables that shape what a home holds
 Tell = Callable[[int, int], None]
 
 

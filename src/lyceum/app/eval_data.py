@@ -283,9 +283,8 @@ def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the answer that is meant out of a file of JSON objects or lines of them."""
     text = arguments.source.read_text(encoding="utf-8") if arguments.source else sys.stdin.read()
     try:
-        rows = json.loads(
-            "[" + text.strip().replace("\n{", ",\n{") + "]"
-        )  # an object, or one after the other
+        # An object, or one after the other.
+        rows = json.loads("[" + text.strip().replace("\n{", ",\n{") + "]")
     except ValueError as problem:
         hint = "lyceum ask --json … | lyceum eval take …"
         raise InvalidInput(f"That is no answer: {problem}.", hint=hint) from problem

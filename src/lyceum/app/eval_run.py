@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lyceum.core.protocols import Chat, Embedder, Judge, Metric
     from lyceum.core.types import Document, Example
     from lyceum.evals.records import Aggregate, Run
-    from lyceum.wire import Platform
 
 # Pipelines that need no file: what each lays over lyceum.toml.
 PIPELINES: Mapping[str, Mapping[str, Any]] = {
@@ -152,7 +151,7 @@ async def _run(
 ) -> Run:  # fmt: skip
     """Ask one pipeline."""
     from lyceum.app import corpora, eval_identity, show
-    from lyceum.app.session import ask, opened
+    from lyceum.app.session import ask, documents, opened
     from lyceum.evals import report
     from lyceum.evals.run import Evaluation
 
@@ -166,12 +165,14 @@ async def _run(
             f"The documents of {settings.home} were read with another [{other[0]}].", hint=hint
         )
     async with opened(configured) as platform:
-        documents = await _documents(platform)
-        found = eval_identity.data(asked, documents)
+        held = await documents(platform)
+        if not held:
+            raise InvalidInput(f"{platform.home} holds no documents.", hint="First: lyceum ingest PATH")
+        found = eval_identity.data(asked, held)
         head = eval_identity.head(
             arguments.dataset.stem, name, configured.tables, platform, found, list(names)
         )
-        media = _media(asked, documents)
+        media = _media(asked, held)
         if absent := sorted({gold.document for one in asked for gold in one.gold} - media.keys()):
             show.notes([f"{len(absent)} gold documents are not there and count as not found: {absent[0]}, …"])
         measures = {one: measure(one, platform.embedder, platform.chat) for one in names}
@@ -182,7 +183,7 @@ async def _run(
         folder = settings.home / "runs" / head.id
         eval_identity.write(folder, configured.tables, configured.home)
         made = await evaluation(folder, head, asked)
-        if eval_identity.data(asked, await _documents(platform)) != found:
+        if eval_identity.data(asked, await documents(platform)) != found:
             shutil.rmtree(folder)
             raise InvalidInput(
                 "The documents changed while they were asked; the run is dropped.", hint="Run it again.",
@@ -190,16 +191,6 @@ async def _run(
             )  # fmt: skip
     report.write(made)
     return made
-
-
-async def _documents(platform: Platform) -> list[Document]:
-    """Return all documents, whoever may read them."""
-    versions = await platform.store.ledger.versions()
-    readers = frozenset[str]().union(*(held for _, held in versions.values()))
-    found = await platform.store.ledger.documents(readers)
-    if not found:
-        raise InvalidInput(f"{platform.home} holds no documents.", hint="First: lyceum ingest PATH")
-    return found
 
 
 def _media(asked: Sequence[Example], documents: Sequence[Document]) -> dict[str, str]:

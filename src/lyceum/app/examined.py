@@ -14,9 +14,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from lyceum.app.session import documents
 from lyceum.core.protocols import Answerer, View
 from lyceum.core.text import clean, has_cjk
 from lyceum.core.types import Box, Chunk, Document, Element
+from lyceum.evals.metrics import named
 from lyceum.evals.stages import Wrap
 from lyceum.store.postings import Postings
 from lyceum.store.vectors import Vectors
@@ -59,14 +61,9 @@ class Examined:
     async def document(self, name: str) -> Document | None:
         """Return a document by its source or the end of it, whoever may read it."""
         if self._listed is None:
-            ledger = self.platform.store.ledger
-            owners = (readers for _, readers in (await ledger.versions()).values())
-            found = await ledger.documents(frozenset[str]().union(*owners))
-            self._listed = {one.source: one for one in found}
-        end = "/" + name
-        return self._listed.get(name) or next(
-            (one for source, one in self._listed.items() if source.endswith(end)), None
-        )
+            self._listed = {one.source: one for one in await documents(self.platform)}
+        listed = self._listed.items()
+        return self._listed.get(name) or next((one for source, one in listed if named(source, name)), None)
 
     async def elements(self, document: Document) -> Sequence[Element]:
         """Return what the parser made of a document."""

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from lyceum import wire
 from lyceum.app.settings import Settings
 from lyceum.core.trace import span, tracing
-from lyceum.core.types import Answer, Hit, Query
+from lyceum.core.types import Answer, Document, Hit, Query
 
 
 @asynccontextmanager
@@ -67,6 +67,12 @@ async def stream(platform: wire.Platform, query: Query) -> AsyncGenerator[str | 
     finally:
         producer.cancel()
         await asyncio.wait((producer,))
+
+
+async def documents(platform: wire.Platform) -> list[Document]:
+    """Return all documents, whoever may read them: for who holds the home, and never for who asks it."""
+    versions = (await platform.store.ledger.versions()).values()
+    return await platform.store.ledger.documents(frozenset[str]().union(*(held for _, held in versions)))
 
 
 async def search(platform: wire.Platform, query: Query) -> list[Hit]:

@@ -29,8 +29,3 @@ def area(points: Sequence[Point]) -> float:
     """Return the mean risk over the coverage that was reached: the area under the curve, divided by its width."""
     widths = [x - before for (x, _), before in zip(points, [0.0, *(x for x, _ in points)], strict=False)]
     return sum(w * y for w, (_, y) in zip(widths, points, strict=True)) / (sum(widths) or 1)
-
-
-def coverage_at(points: Sequence[Point], risk: float) -> float:
-    """Return the largest coverage whose risk is no more than `risk`, 0 where there is none."""
-    return max((covered for covered, wrong in points if wrong <= risk), default=0.0)

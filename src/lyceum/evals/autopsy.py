@@ -180,8 +180,7 @@ class Autopsy:
 
     async def _stale(self, trial: Trial) -> list[str]:
         numbers = [number for number in trial.numbers if number < EXTRA]
-        owners = frozenset[str]().union(*(one.document.readers for one in self.stands if one.document))
-        query = replace(trial.query, readers=trial.query.readers | owners)
+        query = replace(trial.query, readers=trial.query.readers | _owners(self.stands))
         stale = []
         for part in PARTS:
             if part in self.subject.parts and numbers:
@@ -202,9 +201,9 @@ class Autopsy:
             yield await self._try(trial, "visible", query=query)
 
     def _hidden(self, trial: Trial) -> frozenset[str]:
-        groups = [one.document.readers for one in self._needed() if one.document]
-        seen = any(group & trial.query.readers for group in groups)
-        return frozenset[str]() if seen else frozenset[str]().union(*groups)
+        owners = [one.document.readers for one in self._needed() if one.document]
+        seen = any(some & trial.query.readers for some in owners)
+        return frozenset() if seen else _owners(self._needed())
 
     async def _candidate(self, trial: Trial, part: str) -> AsyncIterator[Trial]:
         """Let a part rank gold first, where no part does so well enough for any fusion to deliver it."""
@@ -361,8 +360,8 @@ class Autopsy:
         """Return where gold stood at every stage; ranks are None where it did not."""
         seen, needed = trial.seen, self._needed()
         names = {
-            "owners": frozenset[str]().union(*(one.document.readers for one in needed if one.document)),
-            "readers": self.example.readers, "cited": {one.source for one in trial.answer.citations},
+            "owners": _owners(needed), "readers": self.example.readers,
+            "cited": {one.source for one in trial.answer.citations},
         }  # fmt: skip
         ranks = {place: seen.best(place, trial.numbers) for place in PLACES}
         return {
@@ -392,3 +391,8 @@ class Autopsy:
             "read": golden.right(self.example, trial.answer),
         }
         return next((stage for stage, kept in there.items() if not kept), "cite")
+
+
+def _owners(stands: Sequence[Stand]) -> frozenset[str]:
+    """Return who may read the gold's documents."""
+    return frozenset[str]().union(*(one.document.readers for one in stands if one.document))

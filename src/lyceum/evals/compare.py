@@ -16,7 +16,7 @@ from lyceum.core.types import Example
 from lyceum.evals import statistics
 from lyceum.evals.metrics import found_in
 from lyceum.evals.records import Outcome, Run
-from lyceum.evals.statistics import ALPHA, Estimate
+from lyceum.evals.statistics import ALPHA
 
 RULE = (
     "Better or worse: the 95 % interval of the paired difference excludes 0, and the sign-flip p, adjusted by Holm "
@@ -185,10 +185,10 @@ def _document(example: Example) -> str:
 
 def _judged(one: Difference) -> Difference:
     proven = one.adjusted <= ALPHA and (one.low > 0 or one.high < 0)
-    found = Estimate(mean=one.difference, low=one.low, high=one.high, error=one.error)
     verdict = "better" if one.difference > 0 else "worse"
     if not proven:
-        verdict = "no difference" if statistics.equivalent(found, one.margin) else "not proven"
+        within = -one.margin < one.low and one.high < one.margin  # two one-sided tests (Schuirmann 1987)
+        verdict = "no difference" if within else "not proven"
     return replace(one, verdict=verdict)
 
 
@@ -211,7 +211,10 @@ def sentence(one: Difference, tests: int = 1) -> str:
 
 
 def passes(one: Difference) -> bool:
-    """Say whether run `b` is shown to be no worse than `a` by more than the margin; no change of any score passes."""
+    """Say whether run `b` is shown to be no worse than `a` by more than the margin; no change of any score passes.
+
+    One-sided, at 2.5 % (Piaggio et al. 2012).
+    """
     return one.low > -one.margin or not (one.won or one.lost)
 
 

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from lyceum.core.ids import document_id
 from lyceum.core.text import count_tokens, markdown_row, sentences, squeeze
 from lyceum.core.types import Answer, Chunk, Document, Element, Example, Gold, Piece, Place, Table
-from lyceum.evals.metrics import correct, holds
+from lyceum.evals.metrics import correct, holds, named
 from lyceum.evals.stages import Subject
 
 ROOM = 160  # tokens of an ideal chunk, as many as the house's splitter allows
@@ -111,7 +111,7 @@ def cited(example: Example, answer: Answer) -> bool:
     """Say whether a citation lies on a gold place and, where answers are known, quotes one or the gold words."""
     answers = answers_of(example)
     return any(
-        (one.source == gold.document or one.source.endswith("/" + gold.document))
+        named(one.source, gold.document)
         and (gold.page is None or one.place.page in (None, gold.page))
         and (not answers or any(holds(one.quote, text) for text in answers)
              or any(stands(needle, [one.quote]) for needle in needles(example, gold)))

@@ -123,9 +123,8 @@ class Voted:
         return Score(value=median(values), reason=f"disagreement {spread:.2f}; {told}")
 
 
-Asked = tuple[
-    str, Callable[[Verdicts], float], int
-]  # the prompt, verdicts to a value, how many (0: any number)
+# The prompt, what verdicts are worth, and how many there must be (0: any number).
+Asked = tuple[str, Callable[[Verdicts], float], int]
 Measure = Callable[[Example, Answer], Asked | Score]
 
 
@@ -139,7 +138,7 @@ def _prompt(task: str, texts: Sequence[str] = (), **data: str) -> str:
         shown.append(f"[{number}] {text[:left]}")
         left -= len(text[:left])
     parts = {**data, **({"passages": "\n".join(shown)} if texts else {})}
-    told = "\n\n".join(f"{name}:\n{text.replace('</data>', '')}" for name, text in parts.items())
+    told = "\n\n".join(f"{name}:\n{text.replace('</data>', ' ')}" for name, text in parts.items())
     return f"{task}\n\n<data>\n{told}\n</data>"
 
 

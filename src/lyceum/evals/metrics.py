@@ -20,14 +20,14 @@ CUTOFFS = (1, 5, 10)
 SPELLINGS = 64  # combinations of the spellings of several parts that are tried
 
 
-def of(source: str, gold: Gold) -> bool:
-    """Say whether a source is the gold document: its name, or a path that ends with it."""
-    return source == gold.document or source.endswith("/" + gold.document)
+def named(source: str, name: str) -> bool:
+    """Say whether a document's source is meant by a name: the source itself, or the end of its path."""
+    return source == name or source.endswith("/" + name)
 
 
 def found_in(hit: Hit, gold: Gold) -> bool:
     """Say whether a hit is of the gold document."""
-    return of(hit.document.source, gold)
+    return named(hit.document.source, gold.document)
 
 
 def found_at(hit: Hit, gold: Gold) -> bool:
@@ -40,8 +40,8 @@ def found_at(hit: Hit, gold: Gold) -> bool:
 def cites(citation: Citation, gold: Gold) -> bool:
     """Say whether a citation is of the gold document, and of its page or words where both are known."""
     if gold.page and citation.place.page:
-        return of(citation.source, gold) and citation.place.page == gold.page
-    return of(citation.source, gold) and (not gold.text or overlaps(citation.quote, gold.text))
+        return named(citation.source, gold.document) and citation.place.page == gold.page
+    return named(citation.source, gold.document) and (not gold.text or overlaps(citation.quote, gold.text))
 
 
 def _ranking(name: str, example: Example, answer: Answer) -> Score:
@@ -54,7 +54,7 @@ def _ranking(name: str, example: Example, answer: Answer) -> Score:
         return Score(reason="no gold document")
     relevance = []
     for source in dict.fromkeys(hit.document.source for hit in answer.hits):
-        met = next((one for one in wanted.values() if of(source, one)), None)
+        met = next((one for one in wanted.values() if named(source, one.document)), None)
         relevance.append(wanted.pop(met.document).grade if met else 0.0)
     cutoff = int(name.partition("@")[2] or 10)
     return Score(value=float(ranking_metrics(relevance, ideal, (cutoff,))[name][0]))
@@ -102,9 +102,8 @@ def number(example: Example, answer: Answer) -> Score:
     scale = str(example.meta.get("scale") or "") if example.answerable else ""
     found = []
     for part in example.answers if example.answerable else ():
-        bare = [
-            one.removesuffix(f" {scale}") for one in part if scale
-        ]  # readers of sets put the scale behind it
+        # Readers of sets put the scale behind the number.
+        bare = [one.removesuffix(f" {scale}") for one in part if scale]
         spelt = [*part, *bare, *(f"{one} {scale}" for one in bare)]
         matches = [numeric(answer.text, one) for one in spelt]
         found += [any(matches)] if matches[0] is not None else []

@@ -18,12 +18,8 @@ STAGES = (
     "parse", "split", "index", "visible", "lexical", "dense", "fuse", "rerank", "pack", "read", "cite",
 )  # fmt: skip
 PARTS = ("lexical", "dense")
-PLACES = (
-    *PARTS,
-    "fused",
-    "offered",
-    "read",
-)  # "offered" is what the whole search gives, "read" what reaches the reader
+# "offered" is what the whole search gives, "read" what reaches the reader.
+PLACES = (*PARTS, "fused", "offered", "read")
 Wrap = Callable[[Any], Any]
 Scored = list[tuple[int, float]]
 

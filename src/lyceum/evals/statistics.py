@@ -146,13 +146,3 @@ def needed(effect: float, deviation: float, power: float = POWER) -> int:
 
 def _normal(share: float) -> float:
     return NormalDist().inv_cdf(share)
-
-
-def not_inferior(found: Estimate, margin: float) -> bool:
-    """Say whether a difference is shown to be above -margin (one-sided, 2.5 %; Piaggio et al. 2012)."""
-    return found.low > -margin
-
-
-def equivalent(found: Estimate, margin: float) -> bool:
-    """Say whether a difference is shown to be within the margin both ways (two one-sided tests, Schuirmann 1987)."""
-    return -margin < found.low and found.high < margin

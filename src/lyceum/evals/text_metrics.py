@@ -21,10 +21,8 @@ _token = re.compile(f"[{CJK}]|[^\\s{CJK}]+")
 _word = re.compile(f"[{CJK}]|[^\\W_{CJK}]+")
 _marks = re.compile(r"\s?\[(\d+(?:\s*[,，]\s*\d+)*)\]")
 _late = re.compile(r"([.!?。！？；]{1,3}[\"”’」』]?)((?:\s*\[[\d,， ]+\])+)")
-SAME, LONG = (
-    0.8,
-    8,
-)  # share of common tokens that makes two longer texts one; tokens from which on it is asked
+# The share of common tokens that makes two longer texts one, and how many tokens a longer text has.
+SAME, LONG = 0.8, 8
 
 
 def plain(text: str) -> str:
