@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.answer.statements import statements
-from lyceum.core.types import Hit, Query
+from lyceum.core.types import Hit, Query, Reading
 from lyceum.search.analyzer import Standard
 from tests.answer.made import hit, prose, table
 from tests.toys import ToyEncoder, run
@@ -20,6 +21,24 @@ by_words = Evidence(Standard())
 
 class Bilingual(ToyEncoder):
     languages: ClassVar[dict[str, float]] = {"en": 1.0, "zh": 1.0}
+
+
+class Reads(ToyEncoder):
+    """Texts that all mean the same, and words of which only a vehicle and a lorry are alike."""
+
+    async def read(self, texts: Sequence[str]) -> list[Reading]:
+        split = [tuple(text.lower().strip("?.").replace("?", "").split()) for text in texts]
+        return [
+            Reading(vector=AXES[0], words=words, vectors=np.stack(list(map(_axis, words)))) for words in split
+        ]
+
+
+AXES = np.eye(64, dtype=np.float32)
+
+
+def _axis(word: str) -> Any:
+    word = "lorry" if word == "vehicle" else word
+    return AXES[sum(map(ord, word)) % 64].astype(np.float16)
 
 
 def judge(question: str, *hits: Hit, evidence: Evidence = by_words) -> dict[str, Judged]:
@@ -57,6 +76,20 @@ def test_a_word_above_counts_less_than_one_in_the_statement() -> None:
     )
     inside, under = found["The pump is outside."], found["It is behind the wall."]
     assert inside.coverage > under.coverage > found["It is downstairs."].coverage == 0
+
+
+def test_a_like_word_speaks_for_a_statement() -> None:
+    found = judge(
+        "Where is the vehicle?", hit(prose("The kitchen is outside. The lorry is outside.")),
+        evidence=Evidence(Standard(), Reads()),
+    )  # fmt: skip
+    lorry, kitchen = found["The lorry is outside."], found["The kitchen is outside."]
+    assert lorry.coverage == kitchen.coverage == 0
+    assert lorry.cosine == kitchen.cosine
+    assert lorry.likeness is not None
+    assert kitchen.likeness is not None
+    assert lorry.likeness > kitchen.likeness
+    assert lorry.score > kitchen.score + 0.1
 
 
 def test_the_passage_lends_words_to_its_statements() -> None:

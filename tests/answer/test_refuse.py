@@ -61,6 +61,14 @@ def test_a_missing_code_weighs_more_than_a_missing_name() -> None:
     assert code < name < confidence(question, [replace(one, missing=())])
 
 
+def test_a_code_that_stands_nowhere_weighs_more_than_one_that_stands_elsewhere() -> None:
+    asked = "Where is the pump P7?"
+    (best,), (other,) = judged(asked, "The pump is outside."), judged(asked, "The pump P7 is red.")
+    assert best.missing
+    assert not other.missing
+    assert confidence(asked, [best, best]) < confidence(asked, [best, other])
+
+
 def test_the_best_statement_alone_decides(best: Judged) -> None:
     worse = replace(best, coverage=0.0, passage=0.0)
     assert confidence(PUMP, [best, worse]) == confidence(PUMP, [best])

@@ -373,6 +373,9 @@ def test_a_build_exchanges_a_stage_over_the_same_documents(home: Path) -> None:
             turned = await build(settings.tables, {"retriever": Backwards(platform.retriever)})(query)
             assert turned.hits != mine.hits
             assert list(reversed(turned.hits)) == list(mine.hits)
+            views = list(platform.store.views)
+            build(settings.tables, {"dense": None})
+            assert platform.store.views == views, "what is written to stays"
             words = await build({**settings.tables, "retriever": {"kind": "search.lexical"}})(query)
             assert {found.part for one in words.hits for found in one.by} == {"bm25"}
 

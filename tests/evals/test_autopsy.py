@@ -32,7 +32,7 @@ from lyceum.core.types import (
     Table,
 )  # fmt: skip
 from lyceum.evals import words
-from lyceum.evals.autopsy import Cause, examine, waterfall
+from lyceum.evals.autopsy import EXTRA, Cause, examine, waterfall
 from lyceum.evals.gold import cells, ideal, joined, mended, parsed, stands
 from lyceum.evals.records import Outcome, Run, Summary
 from lyceum.evals.stages import STAGES, Wrapper
@@ -82,6 +82,16 @@ class Cutting(Wrapper):
             for number, text in enumerate(filter(None, (chunk.text[:at], chunk.text[at:]))):
                 made.append(replace(chunk, id=digest(chunk.id, str(number)), text=text, pieces=()))
         return made
+
+
+class CuttingFiles(Cutting):
+    """A splitter that cuts the answer in two in what was read from a file, and in nothing else."""
+
+    name = "cutting-files"
+
+    def __call__(self, document: Document, elements: Sequence[Element]) -> list[Chunk]:
+        read = any(one.place != Place() for one in elements)
+        return super().__call__(document, elements) if read else list(self.part(document, elements))
 
 
 class Inverted(Wrapper):
@@ -244,6 +254,35 @@ def test_the_broken_stage_is_named(stage: str, whole: Path, sources: Path, tmp_p
     assert again == first
     assert first.facts
     assert bool(first.fix) == (stage != "sound")
+
+
+def test_what_was_parsed_right_is_not_parsed_again(sources: Path, tmp_path: Path) -> None:
+    """A repair of parsing would mend this too, for the splitter is kind to it; but the words had been parsed."""
+
+    async def check() -> Cause:
+        await fill(tmp_path / "home", sources, {"splitter": CuttingFiles})
+        platform = platform_of(tmp_path / "home", {}, {"splitter": CuttingFiles})
+        subject = Examined(platform, sources)
+        cause = await examine(subject, EXAMPLE)
+        await subject.close()
+        await platform.close()
+        return cause
+
+    assert run(check()).stage == "split"
+
+
+def test_a_repair_leaves_nothing_in_the_views_of_the_next_question(
+    whole: Path, sources: Path, tmp_path: Path
+) -> None:
+    async def check() -> list[int]:
+        async with examined("parse", whole, sources, tmp_path) as subject:
+            assert (await examine(subject, EXAMPLE)).stage == "parse"
+            view = await subject.fresh("lexical")
+            return [number for number, _ in await view.find(Query(text=EXAMPLE.question), 100)]
+
+    found = run(check())
+    assert found
+    assert max(found) < EXTRA
 
 
 class Knowing(Wrapper):

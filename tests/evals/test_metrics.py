@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lyceum.core.types import Answer, Chunk, Citation, Document, Example, Gold, Hit, Piece, Place
-from lyceum.evals.metrics import DEFAULT, METRICS
+from lyceum.evals.metrics import DEFAULT, METRICS, named
 
 WORDS = "The notice period is three months to the end of a quarter"
 
@@ -54,6 +54,13 @@ def test_two_files_that_end_alike_are_one_gold_document() -> None:
     example = asked([Gold(document="a.pdf"), Gold(document="b.pdf")])
     assert value("recall@10", example, answer) == 0.5
     assert value("precision@10", example, answer) == 0.1
+
+
+def test_a_name_is_a_whole_part_of_a_path() -> None:
+    assert named("notes.md", "notes.md")
+    assert named("/home/a/notes.md", "notes.md")
+    assert named("/home/a/notes.md", "a/notes.md")
+    assert not named("/home/a/footnotes.md", "notes.md")
 
 
 def test_passages_are_of_the_page_or_hold_the_words() -> None:

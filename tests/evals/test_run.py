@@ -87,6 +87,16 @@ def test_every_example_counts_in_order_with_intervals_and_slices(tmp_path: Path)
     assert (again.summary, plain(again.outcomes)) == (made.summary, plain(made.outcomes))
 
 
+def test_an_example_over_two_types_counts_for_both(tmp_path: Path) -> None:
+    both = (Gold(document="a.pdf"), Gold(document="b.md"))
+    asked = [replace(examples(1)[0], gold=both), *examples(3)[1:]]
+    media = {"a.pdf": "pdf", "b.md": "markdown"}
+    made = run(Evaluation(answerer=Echo(), metrics=METRICS, media=media)(tmp_path / "r", HEAD, asked))
+    counted = {name: one["correct"].n for name, one in made.summary.slices.items() if "type" in name}
+    single = [one.gold[0].document for one in asked[1:]]
+    assert counted == {"type:pdf": 1 + single.count("a.pdf"), "type:markdown": 1 + single.count("b.md")}
+
+
 def test_a_failed_example_counts_as_zero_and_is_shown(tmp_path: Path) -> None:
     asked = examples(12)
     asked[5] = replace(asked[5], answers=(), gold=())  # neither metric says anything of it, failed or not
