@@ -92,7 +92,7 @@ class Slow:
 def test_a_judge_that_takes_too_long_has_failed() -> None:
     score = judged("judged-answer-relevance", Slow(), votes=1, seconds=0.05)
     assert score.failed
-    assert score.reason == "1 of 1 votes lost; timeout: no verdict in 0.05 s"
+    assert score.reason == "1 of 1 votes lost; timeout: The model said nothing whole in 0.05 s."
 
 
 def test_the_same_question_is_asked_once_a_run_but_a_failure_again() -> None:

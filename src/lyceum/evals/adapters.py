@@ -14,8 +14,9 @@ from typing import Any
 
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError
 from lyceum.core.protocols import Chat, Embedder, Judge
+from lyceum.core.replies import replied
 from lyceum.core.types import Answer, Example, Message, Score
-from lyceum.evals.judge import objects, replied
+from lyceum.evals.judge import objects
 
 SECONDS = 120.0
 RAGAS = {

@@ -7,19 +7,19 @@ al., 2024), repeated votes after Wang et al. (self-consistency, 2023). It knows 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from itertools import islice
 from statistics import median
 from typing import Any
 
-from lyceum.core.errors import InvalidInput, LyceumError, Timeout
+from lyceum.core.errors import InvalidInput, LyceumError
 from lyceum.core.ids import digest
 from lyceum.core.protocols import Chat, Judge
-from lyceum.core.types import Answer, Delta, Example, Message, Score
+from lyceum.core.replies import replied
+from lyceum.core.types import Answer, Example, Message, Score
 from lyceum.evals.support import average_precision, rests_on
 
 STARTS = 50  # brackets at which JSON is tried to begin
@@ -59,18 +59,6 @@ def verdicts(reply: str) -> Verdicts:
     raise InvalidInput(
         f"The judge gave no verdicts: {reply[:80]!r}", hint="Try a larger model.", code="judge"
     )
-
-
-async def replied(chat: Chat, messages: Sequence[Message], seconds: float) -> str:
-    """Return what a model says. Raises Timeout when it takes longer."""
-    text = ""
-    try:
-        async with asyncio.timeout(seconds), aclosing(chat(messages)) as events:  # type: ignore[type-var]
-            async for event in events:
-                text += event.text if isinstance(event, Delta) else ""
-    except TimeoutError as problem:
-        raise Timeout(f"no verdict in {seconds:g} s", hint="Give the judge more time.") from problem
-    return text
 
 
 def _true(value: Any) -> bool:

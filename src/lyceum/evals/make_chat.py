@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from lyceum.core.errors import LyceumError
 from lyceum.core.protocols import Chat
+from lyceum.core.replies import replied
 from lyceum.core.text import count_tokens, language, squeeze
-from lyceum.core.types import Chunk, Delta, Document, Example, Gold, Message
+from lyceum.core.types import Chunk, Document, Example, Gold, Message
 from lyceum.evals.examples import half
 from lyceum.evals.make import Made, key
 from lyceum.evals.metrics import holds
 
 SHORT = 25  # tokens; a passage with fewer says too little to ask about
 AT_ONCE = 4
+SECONDS = 120.0  # for one reply
 Find = Callable[[str], Awaitable[Sequence[Document]]]
 Passage = tuple[Document, Chunk]
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -125,10 +126,7 @@ async def _reply(chat: Chat, system: str, text: str, shape: type[Shape]) -> Shap
     form = {"name": shape.__name__, "schema": shape.model_json_schema()}
     options = {"temperature": 0, "response_format": {"type": "json_schema", "json_schema": form}}
     messages = [Message(role="system", content=system), Message(role="user", content=text)]
-    said = ""
-    async with aclosing(chat(messages, **options)) as events:  # type: ignore[type-var]
-        async for event in events:
-            said += event.text if isinstance(event, Delta) else ""
+    said = await replied(chat, messages, SECONDS, **options)
     try:
         return shape.model_validate_json(said[said.find("{") : said.rfind("}") + 1])
     except ValidationError:
