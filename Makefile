@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 TOOLS = $(VENV)/.tools
 PIP = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test check bench faults serve docs long clean
+.PHONY: help setup demo test check bench ablations faults serve docs long clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ check: $(TOOLS)  ## formatting, lint, types and the import law
 
 bench: $(TOOLS)  ## run every bench in its short form
 	@failed=; for bench in bench/[a-z]*.py; do echo "== $$bench"; $(RUN)/python $$bench --quick || failed=1; done; test -z "$$failed"
+
+ablations: $(TOOLS)  ## what each technique gains and costs, into docs/ablations.md
+	$(RUN)/python bench/ablations.py --page
 
 faults: $(TOOLS)  ## power cuts, kills, failing calls and damaged files, in the form that a change must pass
 	@lane() { for bench in $$*; do log=$(VENV)/$$bench.log; \
