@@ -6,10 +6,10 @@ READY = $(VENV)/.ready
 TOOLS = $(VENV)/.tools
 PIP = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test check bench ablations faults serve docs long clean
+.PHONY: help setup demo test test-frameworks check bench ablations faults serve docs long clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY)  ## make the environment and fetch the encoder (once)
 
@@ -50,6 +50,11 @@ faults: $(TOOLS)  ## power cuts, kills, failing calls and damaged files, in the 
 	  $(RUN)/python bench/$$bench.py --no-save >$$log 2>&1 || test $$? = 77 || { cat $$log; return 1; }; \
 	  tail -n 1 $$log; done; }; \
 	lane powercut hostile & first=$$!; lane crash faults && wait $$first
+
+test-frameworks: $(TOOLS)  ## tests that need LlamaIndex, in an environment of its own
+	test -d $(VENV)-frameworks || $(PYTHON) -m venv $(VENV)-frameworks
+	$(VENV)-frameworks/bin/python -m pip install --quiet --disable-pip-version-check -e '.[langchain,llamaindex]' pytest
+	$(VENV)-frameworks/bin/python -m pytest -W default tests/app/test_library.py
 
 serve: setup  ## answer over HTTP on 127.0.0.1:8420
 	$(RUN)/lyceum serve

