@@ -4,5 +4,7 @@ MAKERS = {
     "evidence": "lyceum.answer.evidence:Evidence",
     "extractive": "lyceum.answer.extractive:Extractive",
     "generative": "lyceum.answer.generative:Generative",
+    "grade": "lyceum.answer.grade:Grade",
+    "chat_grade": "lyceum.answer.grade:ChatGrade",
     "rerank": "lyceum.answer.rerank:Rerank",
 }

@@ -13,6 +13,7 @@ from lyceum.core.types import (
     Element,
     Event,
     Example,
+    Graded,
     Hit,
     Message,
     Page,
@@ -121,6 +122,12 @@ class Reranker(Protocol):
     """Hits to the same hits in another order."""
 
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> list[Hit]: ...
+
+
+class Grader(Protocol):
+    """Hits to what they are worth as evidence for a question; calibrated, so that a threshold has a meaning."""
+
+    async def __call__(self, query: Query, hits: Sequence[Hit]) -> Graded: ...
 
 
 class Chat(Protocol):

@@ -163,6 +163,17 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """What hits are worth as evidence: how likely they answer the question (0-1), and what of them speaks of it.
+
+    `refined` are the hits without what is beside the matter, best first; text is cut, never written.
+    """
+
+    confidence: float
+    refined: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One turn of a conversation."""
 

@@ -4,6 +4,7 @@ MAKERS = {
     "analyzer": "lyceum.search.analyzer:Standard",
     "lexical": "lyceum.search.single:Single",
     "dense": "lyceum.search.single:dense",
+    "corrective": "lyceum.search.corrective:Corrective",
     "reranked": "lyceum.search.reranked:Reranked",
     "hybrid": "lyceum.search.hybrid:Hybrid",
     "gloss": "lyceum.search.gloss:Gloss",
