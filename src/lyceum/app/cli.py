@@ -29,6 +29,7 @@ EVAL = {
     "power": "lyceum.app.eval_compare",
     "gate": "lyceum.app.eval_compare",
     "leaderboard": "lyceum.app.eval_compare",
+    "threshold": "lyceum.app.eval_threshold",
     "report": "lyceum.app.eval_report",
     "autopsy": "lyceum.app.eval_autopsy",
     "why": "lyceum.app.eval_autopsy",

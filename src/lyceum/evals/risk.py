@@ -16,8 +16,12 @@ from statistics import NormalDist
 
 import numpy as np
 
+from lyceum.core.errors import InvalidInput
+from lyceum.core.types import Example
+from lyceum.evals.records import Outcome
+
 STEPS = 100  # thresholds that are tested at most
-FIRST = 5  # the first threshold answers so many times the groups that a run without mistakes needs
+FIRST = 3  # the first threshold answers so many times the groups that a run without mistakes needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,7 @@ def threshold(
 
 def _steps(sure: np.ndarray) -> list[float]:
     """Return thresholds from the highest down: quantiles, chosen before it is looked at what was wrong."""
+    sure = sure[sure >= 0]  # what was refused has no other answer to give
     if not len(sure):
         return []
     return [
@@ -87,3 +92,23 @@ def curve(confidences: Sequence[float], wrong: Sequence[bool]) -> list[tuple[flo
 def area(confidences: Sequence[float], wrong: Sequence[bool]) -> float:
     """Return the area under the risk-coverage curve, lower being better (Geifman et al., 2019)."""
     return float(np.mean([risk for _, risk in curve(confidences, wrong)])) if len(confidences) else 0.0
+
+
+def of_outcomes(outcomes: Sequence[Outcome], risk: float, delta: float, ahead: int = 0) -> Threshold | None:
+    """Return the threshold by a run's `correct`; what the run refused stays refused, whatever it would have said."""
+    judged = [one for one in outcomes if one.answer is not None]
+    if not judged or not all("correct" in one.scores for one in judged):
+        raise InvalidInput(
+            "The run has no metric 'correct'.", hint="Measure it: --metrics correct", code="metric"
+        )
+    given = [not one.answer.abstained for one in judged if one.answer]
+    sure = [one.answer.confidence if one.answer and not one.answer.abstained else -1.0 for one in judged]
+    wrong = [g and (one.scores["correct"].value or 0.0) < 1 for g, one in zip(given, judged, strict=True)]
+    return threshold(sure, wrong, [group(one.example) for one in judged], risk, delta, ahead)
+
+
+def group(example: Example) -> str:
+    """Return what questions share that fail together: their passage, or their conversation."""
+    if example.history:
+        return example.id.rpartition("_")[0] or example.id
+    return example.gold[0].document if example.gold else str(example.meta.get("context_id") or example.id)
