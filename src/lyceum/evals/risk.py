@@ -21,7 +21,7 @@ from lyceum.core.types import Example
 from lyceum.evals.records import Outcome
 
 STEPS = 100  # thresholds that are tested at most
-FIRST = 3  # the first threshold answers so many times the groups that a run without mistakes needs
+FIRST = 5  # the first threshold answers so many times the groups that a run without mistakes needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
