@@ -28,7 +28,7 @@ if typing.TYPE_CHECKING:
     from lyceum.observe.spans import Spans
     from lyceum.store.store import Store
 
-ROOMS = ("ingest", "search", "answer", "models", "observe")
+ROOMS = ("ingest", "search", "answer", "models", "observe", "evals")
 SIMPLE = (bool, int, float, str)
 
 # What is built when lyceum.toml is silent; `lyceum config` prints it with where each value came from.
@@ -42,6 +42,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
     "chat": {"kind": "none"},
+    "support": {"kind": "evals.support"},
     "answerer": {"kind": "answer.extractive"},
     "spans": {"kind": "observe.spans"},
     "serve": {
@@ -127,7 +128,17 @@ def build(
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
     if dense is None and tables["retriever"]["kind"] == "search.hybrid":
         tables["retriever"] = {"kind": "search.lexical"}
-    for name in ("chat", "synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
+    for name in (
+        "chat",
+        "synonyms",
+        "evidence",
+        "support",
+        "retriever",
+        "answerer",
+        "reader",
+        "splitter",
+        "spans",
+    ):
         part(name)
     metrics, reader = Metrics(), parts["reader"]
     # One more than there are workers: a file is split while the workers read the next ones.

@@ -1,4 +1,7 @@
-"""An answer in a model's words: packed passages, demanded citations, each checked; refusals as in `refuse`."""
+"""An answer in a model's words: packed passages, demanded citations, each checked; refusals as in `refuse`.
+
+Sentences that the passages they cite do not support are named in the answer, or struck out of it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,10 @@ from lyceum.answer.evidence import Evidence, Judged
 from lyceum.answer.marks import Marks
 from lyceum.answer.pack import NOT_FOUND, messages, pack
 from lyceum.answer.statements import whole
+from lyceum.answer.verify import verified
 from lyceum.core.errors import ConfigError
-from lyceum.core.protocols import Chat, Retriever
-from lyceum.core.text import count_tokens
+from lyceum.core.protocols import Chat, Retriever, Support
+from lyceum.core.text import count_tokens, headline
 from lyceum.core.trace import span, trace_id
 from lyceum.core.types import Answer, Citation, Done, Hit, Query, Usage
 
@@ -23,7 +27,8 @@ from lyceum.core.types import Answer, Citation, Done, Hit, Query, Usage
 class Generative:
     """`budget` is the tokens of passages; below `threshold` the model is not asked at all.
 
-    `instructions` are added to the system prompt: who speaks, to whom, in which tone.
+    `instructions` are added to the system prompt: who speaks, to whom, in which tone. With `support` each sentence
+    is held against what it cites; `strike` takes out what fails, and so shows nothing before the reply has ended.
     """
 
     def __init__(
@@ -34,11 +39,14 @@ class Generative:
         threshold: float = refuse.THRESHOLD,
         budget: int = 3000,
         instructions: str = "",
+        support: Support | None = None,
+        strike: bool = False,
     ) -> None:
         if chat is None:
             raise ConfigError("The generative answerer needs a model.", hint="Fill in [chat] in lyceum.toml.")
         self.retriever, self.evidence, self.chat = retriever, evidence, chat
         self.threshold, self.budget, self.instructions = threshold, budget, instructions
+        self.support, self.strike = support, strike
 
     async def __call__(self, query: Query) -> Answer:
         """Return the whole answer: the stream, collected."""
@@ -60,10 +68,11 @@ class Generative:
             sure = refuse.confidence(query.text, judged)
             facts.update(hits=len(found), packed=len(kept), confidence=round(sure, 3))
 
-        def done(text: str, citations: tuple[Citation, ...], reason: str, usage: Usage) -> Answer:
+        def done(text: str, citations: tuple[Citation, ...], reason: str, usage: Usage, *lost: str) -> Answer:
             return Answer(
                 text=text, citations=citations, hits=tuple(found), usage=usage, abstained=bool(reason),
-                reason=reason, confidence=sure, trace_id=trace, seconds=time.perf_counter() - started,
+                reason=reason, unsupported=lost, confidence=sure, trace_id=trace,
+                seconds=time.perf_counter() - started,
             )  # fmt: skip
 
         if sure < self.threshold:
@@ -79,7 +88,7 @@ class Generative:
                     piece = marks.feed(event.text)
                 text += piece
                 # Nothing is shown while the reply may still turn out to be the word for "not found".
-                if piece and not NOT_FOUND.startswith(text.strip()[: len(NOT_FOUND)]):
+                if piece and not self.strike and not NOT_FOUND.startswith(text.strip()[: len(NOT_FOUND)]):
                     yield (
                         text if text == piece or NOT_FOUND.startswith(text[: -len(piece)].strip()) else piece
                     )
@@ -88,7 +97,30 @@ class Generative:
         elif not marks.cited:
             yield done("", (), refuse.reason(query.text, "uncited"), usage)
         else:
-            yield done(text.strip(), self._citations(marks.cited, kept, judged), "", usage)
+            text, lost = await self._verified(text.strip(), marks.cited, kept)
+            if self.strike and text:
+                yield text
+            every = self._citations(marks.cited, kept, judged)
+            citations = tuple(one for one in every if f"[{one.number}]" in text)
+            if text:
+                yield done(text, citations, "", usage, *lost)
+            else:
+                yield done("", (), refuse.reason(query.text, "uncited"), usage, *lost)
+
+    async def _verified(
+        self, text: str, cited: Sequence[int], kept: Sequence[Hit]
+    ) -> tuple[str, tuple[str, ...]]:
+        """Return the text, without what is unsupported where that is struck, and what is."""
+        if self.support is None:
+            return text, ()
+        passages = {
+            number: f"{headline(kept[place - 1].chunk)}\n{kept[place - 1].chunk.text}"
+            for number, place in enumerate(cited, start=1)
+        }
+        with span("answer.verify") as facts:
+            found = await verified(self.support, text, passages)
+            facts["unsupported"] = len(found.unsupported)
+        return (found.rest if self.strike else text), found.unsupported
 
     def _citations(
         self, cited: Sequence[int], kept: Sequence[Hit], judged: Sequence[Judged]

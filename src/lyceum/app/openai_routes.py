@@ -290,7 +290,7 @@ def _sent(body: Mapping[str, Any]) -> str:
 def _beside(found: Answer) -> dict[str, Any]:
     """Return what stands beside OpenAI's fields: whole citations, whether it was refused, and the trace."""
     told = shapes.answer(found)
-    return {name: told[name] for name in ("citations", "abstained", "trace_id")}
+    return {name: told[name] for name in ("citations", "abstained", "unsupported", "trace_id")}
 
 
 def _text(found: Answer) -> dict[str, Any]:

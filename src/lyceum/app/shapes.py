@@ -48,7 +48,7 @@ def answer(found: Answer) -> dict[str, Any]:
     return {
         "answer": found.text,
         "citations": [citation(cited) for cited in found.citations],
-        **_picked(found, "abstained", "reason"),
+        **_picked(found, "abstained", "reason", "unsupported"),
         "confidence": round(found.confidence, 4),
         "seconds": round(found.seconds, 4),
         "trace_id": found.trace_id,

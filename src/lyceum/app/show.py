@@ -88,6 +88,8 @@ def answer(out: Console, found: Answer, question: str = "") -> None:
         out.print(f"[yellow]- {escape(found.reason)}[/yellow]")
     else:
         out.print(Text(found.text))
+    for told in found.unsupported:
+        out.print(f"  [yellow]not borne out by its source: {escape(told)}[/yellow]")
     for cited in found.citations:
         place = ", ".join(filter(None, (cited.source.rsplit("/", 1)[-1], where(cited.place))))
         out.print(Text(f"  [{cited.number}] {place}", style="cyan"))

@@ -130,6 +130,12 @@ class Grader(Protocol):
     async def __call__(self, query: Query, hits: Sequence[Hit]) -> Graded: ...
 
 
+class Support(Protocol):
+    """Claims (a question and its answer, or nothing and a statement) and texts to probabilities, claims x texts."""
+
+    async def __call__(self, claims: Sequence[tuple[str, str]], texts: Sequence[str]) -> Any: ...
+
+
 class Chat(Protocol):
     """Messages to a stream of Delta, ended by one Done."""
 

@@ -240,7 +240,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What every answerer gives: text with citations, or a refusal with its reason."""
+    """What every answerer gives: text with citations, or a refusal with its reason.
+
+    `unsupported` are sentences of a written answer that the passages they cite do not bear out.
+    """
 
     text: str
     citations: tuple[Citation, ...] = ()
@@ -251,6 +254,7 @@ class Answer:
     confidence: float = 0.0
     trace_id: str = ""
     seconds: float = 0.0
+    unsupported: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert not self.abstained or self.reason, "a refusal says why"
