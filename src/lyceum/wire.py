@@ -7,18 +7,19 @@ of the same name that was built before. An unknown kind, key or type stops the s
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import os
 import typing
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lyceum.core.errors import ConfigError
+from lyceum.core.errors import ConfigError, NotFound, ParseError
 from lyceum.core.protocols import Answerer, Build, Chat, Embedder, Retriever, Splitter
-from lyceum.core.types import Answer, Query
+from lyceum.core.types import Answer, Box, Document, Query
 
 if typing.TYPE_CHECKING:
     from lyceum.answer.evidence import Evidence
@@ -30,6 +31,7 @@ if typing.TYPE_CHECKING:
 
 ROOMS = ("ingest", "search", "answer", "models", "observe", "evals")
 SIMPLE = (bool, int, float, str)
+GONE = ("changed", "page")  # what a drawing process says of a page that is not there any more
 
 # What is built when lyceum.toml is silent; `lyceum config` prints it with where each value came from.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -66,7 +68,7 @@ class Platform:
     chat: Chat | None
     splitter: Splitter
     evidence: Evidence
-    pictures: Isolated
+    draw: Drawn
     metrics: Metrics
     notes: list[str] = field(default_factory=list)
     closing: list[Any] = field(default_factory=list)
@@ -121,6 +123,10 @@ def build(
     store = once("library", lambda: Store(home, ledger))
     lexical = parts["view"] = once("lexical", lambda: Postings(home, part("analyzer")))
     embedder = once("embedder", lambda: _glossed(part("encoder"), part("gloss")))
+    pictures = once(
+        "pictures", lambda: make("reader", tables["reader"], parts)
+    )  # a long document holds up none
+    once("draw", lambda: Drawn(store, pictures))
     dense = once("dense", lambda: _dense(store, embedder))
     if "library" not in (replace or {}):  # a store that is shared keeps the views that it writes
         store.views[:] = [view for view in (lexical, dense) if view is not None]
@@ -144,19 +150,67 @@ def build(
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
-    pictures = make("reader", tables["reader"], parts)  # one of its own: a long document holds up no picture
     opened = (reader, pictures, parts["chat"], ledger, parts["spans"])
     closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
         spans=parts["spans"], embedder=embedder, chat=parts["chat"], splitter=parts["splitter"],
-        evidence=parts["evidence"], pictures=pictures, metrics=metrics, notes=notes, closing=closing, parts=parts,
+        evidence=parts["evidence"], draw=parts["draw"], metrics=metrics, notes=notes, closing=closing, parts=parts,
     )  # fmt: skip
+
+
+class Drawn:
+    """Draws pages of the documents of a store from their files, in a process that may be killed."""
+
+    def __init__(self, store: Store, pictures: Isolated) -> None:
+        self.store, self.pictures = store, pictures
+
+    async def __call__(
+        self, document: Document, page: int, boxes: Sequence[Box] = (), dpi: int = 110
+    ) -> bytes:
+        """Return a page as PNG with the boxes marked."""
+        from lyceum.ingest.drawing import DRAWN
+
+        if document.media not in DRAWN:
+            raise NotFound(
+                f"Pages of {document.media.upper()} documents cannot be drawn.",
+                hint="PDF files and pictures have pages; GET the document for its text.", code="not_drawn",
+            )  # fmt: skip
+        path = await asyncio.to_thread(self.original, document)
+        wanted = {"page": page, "dpi": dpi, "boxes": boxes, "sha256": document.meta["sha256"]}
+        try:
+            return await self.pictures.draw(path, "The file", document.media, wanted)
+        except ParseError as problem:
+            if problem.code in GONE:
+                raise NotFound(problem.message, hint=problem.hint, code=problem.code) from problem
+            raise
+
+    def original(self, document: Document) -> Path:
+        """Return the file that a document was read from; whoever reads it checks that it is still the same."""
+        sha256 = document.meta.get("sha256")
+        if sha256:
+            kept = bool(document.meta.get("kept"))
+            path = self.store.files.path(sha256) if kept else Path(document.source)
+            if path.is_absolute() and path.is_file():
+                return path
+        raise NotFound("The file itself is not here any more.", hint="Ingest it again.", code="no_file")
 
 
 def builder(platform: Platform) -> Build:
     """Return the Build that makes other answerers over an open platform's documents; it closes them, too."""
-    below = ("ledger", "library", "lexical", "dense", "embedder", "analyzer", "encoder", "gloss", "spans")
+    below = (
+        "pictures",
+        "draw",
+        "ledger",
+        "library",
+        "lexical",
+        "dense",
+        "embedder",
+        "analyzer",
+        "encoder",
+        "gloss",
+        "spans",
+    )
 
     def made(configuration: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> Answerer:
         shared = {name: platform.parts[name] for name in below}

@@ -6,5 +6,6 @@ MAKERS = {
     "generative": "lyceum.answer.generative:Generative",
     "grade": "lyceum.answer.grade:Grade",
     "chat_grade": "lyceum.answer.grade:ChatGrade",
+    "vision": "lyceum.answer.vision:Vision",
     "rerank": "lyceum.answer.rerank:Rerank",
 }

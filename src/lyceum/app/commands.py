@@ -198,14 +198,14 @@ async def run_docs(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def run_page(arguments: argparse.Namespace, settings: Settings) -> int:
     """Draw a page with words marked into a file."""
-    from lyceum.app.pages import draw, places
+    from lyceum.app.pages import places
 
     if not 36 <= arguments.dpi <= 300:
         raise InvalidInput(f"{arguments.dpi} dots per inch.", hint="Give 36 to 300.")
     async with opened(settings) as platform:
         found = await platform.store.ledger.document(readers_of(arguments), arguments.id)
         boxes = await places(platform, found, arguments.number, arguments.quote, arguments.chunk)
-        png = await draw(platform, found, arguments.number, boxes, arguments.dpi)
+        png = await platform.draw(found, arguments.number, boxes, arguments.dpi)
     try:
         await asyncio.to_thread(Path(arguments.out).write_bytes, png)
     except OSError as problem:

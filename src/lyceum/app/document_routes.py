@@ -145,7 +145,7 @@ async def get_page(
     headers = {"ETag": tag, **PRIVATE, "X-Boxes": str(len(boxes))}
     if _known(request, tag):
         return Response(None, 304, headers)
-    return Response(await pages.draw(platform, document, number, boxes, dpi), 200, headers, "image/png")
+    return Response(await platform.draw(document, number, boxes, dpi), 200, headers, "image/png")
 
 
 @router.get(
@@ -180,7 +180,7 @@ def _same(platform: Platform, document: Document) -> tuple[IO[bytes], int]:
 
     What lies outside of the home is copied while it is checked, for it could change afterwards.
     """
-    with pages.original(platform, document).open("rb") as source:
+    with platform.draw.original(document).open("rb") as source:
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the response has been sent
         sha256 = hashlib.sha256()
         while block := source.read(BLOCK):

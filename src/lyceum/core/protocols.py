@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from lyceum.core.types import (
     Answer,
+    Box,
     Change,
     Chunk,
     Document,
@@ -134,6 +135,22 @@ class Support(Protocol):
     """Claims (a question and its answer, or nothing and a statement) and texts to probabilities, claims x texts."""
 
     async def __call__(self, claims: Sequence[tuple[str, str]], texts: Sequence[str]) -> Any: ...
+
+
+class Draw(Protocol):
+    """A page of a document as PNG, with boxes marked; raises NotFound where it has no pages or has gone."""
+
+    async def __call__(
+        self, document: Document, page: int, boxes: Sequence[Box] = (), dpi: int = 110
+    ) -> bytes: ...
+
+
+class PictureEncoder(Protocol):
+    """Texts and pictures (PNG or JPEG) to vectors of one space: rows, or a matrix of rows each (late interaction)."""
+
+    async def texts(self, texts: Sequence[str]) -> list[Any]: ...
+
+    async def pictures(self, pictures: Sequence[bytes]) -> list[Any]: ...
 
 
 class Chat(Protocol):

@@ -1,6 +1,7 @@
 """Talks to models: the local encoder and chat servers; knows no document and no index."""
 
 MAKERS = {
+    "clip": "lyceum.models.clip:Clip",
     "minilm": "lyceum.models.minilm:open_encoder",
     "openai": "lyceum.models.openai:OpenAIChat",
     "scripted": "lyceum.models.scripted:ScriptedChat",

@@ -63,7 +63,7 @@ class OpenAIChat:
             self._client = httpx.AsyncClient(timeout=httpx.Timeout(self.timeout, connect=10.0))
         body = {
             "model": self.model,
-            "messages": [{"role": one.role, "content": one.content} for one in messages],
+            "messages": [{"role": one.role, "content": _content(one)} for one in messages],
             "stream": True,
             "stream_options": {"include_usage": True},
             **options,
@@ -87,6 +87,14 @@ class OpenAIChat:
                 hint="Start the model's server, or correct chat.base_url.",
                 retryable=isinstance(problem, httpx.ConnectError),
             ) from problem
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    """Return a message's content: plain text, or parts where pictures belong to it."""
+    if not message.images:
+        return message.content
+    shown = [{"type": "image_url", "image_url": {"url": url}} for url in message.images]
+    return [{"type": "text", "text": message.content}, *shown]
 
 
 async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Event]:

@@ -6,6 +6,7 @@ MAKERS = {
     "dense": "lyceum.search.single:dense",
     "corrective": "lyceum.search.corrective:Corrective",
     "reranked": "lyceum.search.reranked:Reranked",
+    "visual": "lyceum.search.visual:Visual",
     "hybrid": "lyceum.search.hybrid:Hybrid",
     "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
