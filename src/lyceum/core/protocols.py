@@ -111,6 +111,18 @@ class View(Protocol):
         ...
 
 
+class Vocabulary(Protocol):
+    """The terms of a lexical view, counted over all that it holds, whoever may read it."""
+
+    async def counts(self, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """Return the number of chunks, and for each term in how many of them it stands."""
+        ...
+
+    async def near(self, term: str, query: Query, k: int, letters: int) -> list[int]:
+        """Return chunks that `query` may find and that hold a term at most so many letters away from this one."""
+        ...
+
+
 class Retriever(Protocol):
     """Query to hits, ranked, alive and readable."""
 

@@ -6,6 +6,7 @@ MAKERS = {
     "dense": "lyceum.search.single:dense",
     "reranked": "lyceum.search.reranked:Reranked",
     "hybrid": "lyceum.search.hybrid:Hybrid",
+    "history": "lyceum.search.history:History",
     "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }
