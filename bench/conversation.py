@@ -8,9 +8,7 @@ and that the text standing alone holds, too; drift is what it adds beside them. 
 
 from __future__ import annotations
 
-import random
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,16 +16,13 @@ from typing import Any
 
 import common
 import numpy as np
-from common import Dataset, Figure
+from common import Dataset
 
 from lyceum.core.protocols import Retriever
-from lyceum.core.turns import alone, dependent
 from lyceum.core.types import Message, Query
-from lyceum.evals.examples import half
 from lyceum.models.glossed import Glossed
 from lyceum.search.analyzer import Standard
 from lyceum.search.gloss import Gloss
-from lyceum.search.history import History
 from lyceum.search.hybrid import Hybrid
 from lyceum.search.single import Single
 from lyceum.store.ledger import Ledger

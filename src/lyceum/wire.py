@@ -38,7 +38,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
     "gloss": {"kind": "search.gloss"},
-    "retriever": {"kind": "search.hybrid"},
+    "retriever": {"kind": "search.history", "retriever": {"kind": "search.hybrid"}},
     "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
     "chat": {"kind": "none"},
@@ -125,8 +125,8 @@ def build(
         store.views[:] = [view for view in (lexical, dense) if view is not None]
     if dense is None:
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
-    if dense is None and tables["retriever"]["kind"] == "search.hybrid":
-        tables["retriever"] = {"kind": "search.lexical"}
+    if dense is None:
+        tables["retriever"] = _lexical(tables["retriever"])
     for name in ("chat", "synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
         part(name)
     metrics, reader = Metrics(), parts["reader"]
@@ -171,6 +171,13 @@ def _dense(store: Store, embedder: Embedder | None) -> Any:
     from lyceum.store.vectors import Vectors
 
     return Vectors(store.folder, embedder, store.ledger, store.keep_vectors)
+
+
+def _lexical(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a retriever's table with the hybrid in it, at any depth, replaced by search by words."""
+    if table.get("kind") == "search.hybrid":
+        return {"kind": "search.lexical"}
+    return {key: _lexical(one) if isinstance(one, Mapping) else one for key, one in table.items()}
 
 
 def makers() -> dict[str, str]:

@@ -13,6 +13,7 @@ from lyceum.answer.current import current
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.core.protocols import Retriever
 from lyceum.core.trace import span, trace_id
+from lyceum.core.turns import alone
 from lyceum.core.types import Answer, Citation, Hit, Query
 
 SECOND = 0.45  # a second statement is shown when its score is at least this share of the best one's
@@ -35,8 +36,9 @@ class Extractive:
         """Return the answer, or a refusal with its reason; a question of two parts is answered part by part."""
         started = time.perf_counter()
         with span("answer.extractive") as facts:
-            asked = parts(query.text)
-            part = await self._single(query) if len(asked) == 1 else await self._double(query, asked)
+            asked = parts(alone(query).text)
+            double = len(asked) > 1
+            part = await (self._double(alone(query), asked) if double else self._single(query))
             facts.update(confidence=round(part.sure, 3), threshold=self.threshold, parts=len(asked))
             facts["abstained"] = not part.best
             citations = tuple(
@@ -60,6 +62,7 @@ class Extractive:
 
     async def _single(self, query: Query) -> _Part:
         hits, judged = await self.judged(query)
+        query = alone(query)
         sure = refuse.confidence(query.text, judged)
         if not judged or sure < self.threshold:
             return _Part(hits, [], sure, refuse.explained(query.text, judged))
@@ -113,6 +116,7 @@ class Extractive:
         """Return the hits of a question, with those known already, and their statements, best first."""
         depth = max(query.top_k, self.hits) if query.top_k > 0 else query.top_k
         found = await self.retriever(replace(query, top_k=depth))
+        query = alone(query)  # retrievers weigh the turns before; statements are judged by one text
         if wider := self.evidence.wider(query.text):
             known = [*known, *await self.retriever(replace(query, text=wider, top_k=self.hits // 2))]
         seen = {hit.chunk.id for hit in found}

@@ -1,7 +1,8 @@
 """A question within a conversation: whether it leans on the turns before, and the same question standing alone. Pure.
 
-Rules for English and Chinese, no model and no index. Search weighs the earlier words (search.history); who judges
-statements or writes prompts for one text takes `alone`.
+Rules for English and Chinese, no model and no index. Search weighs the earlier words (search.history) of every
+question that may lean on them, for that costs little where it was not needed; who judges statements by one text
+takes `alone`, which adds words only where the question is no whole, for there a wrong word costs answers.
 """
 
 from __future__ import annotations
@@ -10,34 +11,41 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lyceum.core.text import has_cjk
+from lyceum.core.text import clean, has_cjk
 from lyceum.core.types import Message, Query
 
 FEW, FEW_CHARACTERS = 4, 6  # a question with so few words that name something, or Chinese characters, leans
+NAMED, NAMED_CHARACTERS = 1, 4  # a pronoun behind more than these has its noun in the same question
 BACK, LONGEST = 8, 2_000  # turns of the user that are looked at, and characters of each
-ADDED = 12  # words of earlier turns in a text that stands alone
+TURNS, ADDED = 4, 4  # turns that may lean on each other; words of them in a text that stands alone
 
 FUNCTION = frozenset(
-    """a about again all also am an and any are as at be been being but by can could did do does doing for from get
-    give got had has have he her him his how i if in into is it its just know let like may me mean meant might
-    more most must my need no not now of ok okay on or other our out please she should so some such tell than that
-    the their them then there these they this those to too up us use using want was we well were what when where
-    whether which while who whom whose why will with would yes you your""".split()
+    """a about again all also am an and any are as at be been being but by can could did do does doing for from
+    get give got had has have he her him his how i if in into is it its just know let like may me mean
+    meant might many more most much must my need no not now of often ok okay on or other our out please
+    she should so some such tell than that the their them then there these they this those to too up us
+    use using want was we well were what when where whether which while who whom whose why will with
+    would yes you your""".split()
 )
 _word = re.compile(r"[^\W_]+(?:[-.'’][^\W_]+)*")
-_number = re.compile(r"\b\d[\d.,]*\b|\d{4}(?=\s?年)")
+_year = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_name = re.compile(r"(?<=[a-z,] )[A-Z][\w-]*(?: [A-Z][\w-]*)*")
+_tail = re.compile(r"(?:\s*[?？。.!！呢])+\s*$")
 _lead = re.compile(
     r"^(?:(?:and|but|so|or|then|also|ok(?:ay)?|yes|no|well|what about|how about|i mean(?:t)?)\b[,.:]?\s*|"
     r"(?:那么|那|还有|而且|但是|但|可是|所以|然后|另外|以及|和)[，,]?)+",
     re.I,
 )
-_back = re.compile(
-    r"\b(?:it|its|he|she|him|her|hers|his|they|them|their|theirs|this|these|those|such|ones?|same|former|latter|"
-    r"above|previous|mentioned|else|another|others|"
-    r"(?:of|about|is|was|does|did|do|with|for|like|to|in|on|by|and|all|from|than|at|after|before) that)\b|"
-    r"^that\b|\bthat\W*$|"
-    r"(?<!其)[他她它]|这(?!一?[天年月])|那[个些种样里家位次么]|其(?![他它余中实次])|该(?=[\u4e00-\u9fff])(?<!应该)|上述|前者|后者|呢\W*$",
+# What points outside the question; "that" only where it is no conjunction.
+_points = re.compile(
+    r"\b(?:this|these|those|such|same|former|latter|above|previous|mentioned|else|others|ones|the one|"
+    r"(?:of|about|is|was|does|did|do|with|for|like|to|in|on|by|and|all|than|at|after|before) that)\b|"
+    r"^that\b|\bthat\W*$|这(?!一?[天年月])|那[个些种样里家位次么]|该(?=[\u4e00-\u9fff])(?<!应该)|上述|前者|后者|呢\W*$",
     re.I,
+)
+# What points to a word before it, in the question itself where there is one.
+_pronoun = re.compile(
+    r"\b(?:it|its|he|she|him|hers?|his|they|them|theirs?)\b|(?<!其)[他她它]|其(?![他它余中实次])", re.I
 )
 _asks = re.compile(
     r"\b(?:what|which|who|whom|whose|where|when|why|how|is|are|was|were|do|does|did|can|could|will|would|should|"
@@ -58,48 +66,62 @@ def content(text: str) -> list[str]:
 
 
 def dependent(text: str) -> bool:
-    """Say whether a question can only be understood with what was said before it."""
+    """Say whether a question may need what was said before it to be found; a short one may."""
+    return _few(text) or _incomplete(text)
+
+
+def _incomplete(text: str) -> bool:
+    """Say whether a question cannot be understood without what was said before it."""
     text = text.strip()
-    if _lead.match(text) or _back.search(text):
+    if _lead.match(text) or _points.search(text) or not _asks.search(text) or _few(text, 1, 2):
         return True
-    if has_cjk(text):
-        return len("".join(content(text))) <= FEW_CHARACTERS
-    return len(content(text)) <= FEW
+    pronoun = _pronoun.search(text)
+    return pronoun is not None and _few(text[: pronoun.start()], NAMED, NAMED_CHARACTERS)
+
+
+def _few(text: str, words: int = FEW, characters: int = FEW_CHARACTERS) -> bool:
+    named = content(text)
+    return len("".join(named)) <= characters if has_cjk(text) else len(named) <= words
 
 
 def asked(history: tuple[Message, ...]) -> list[str]:
     """Return what the user said before, latest first, cut to what is looked at."""
     said = [one.content for one in reversed(history[-4 * BACK :]) if one.role == "user"]
-    return [text[:LONGEST].strip() for text in said if text.strip()][:BACK]
+    return [text for one in said[:BACK] if (text := clean(one[:LONGEST]))]
 
 
 def alone(query: Query) -> Query:
     """Return the query without history: a dependent question with the words it leans on, any other as it is.
 
     One that asks by itself ("Who approves it?") gains what the turns before named; one that does not ("and in
-    2023?") is put behind the question before it, where its numbers take the place of that one's.
+    2023?") is put behind the question before it, where its year or name takes the place of that one's.
     """
     if not query.history:
         return query
     text = query.text.strip()
-    if text and (earlier := list(_leaned(asked(query.history)))) and dependent(text):
+    if text and (earlier := list(_leaned(asked(query.history)))) and _incomplete(text):
         text = _joined(_lead.sub("", text).strip() or text, earlier)
     return replace(query, text=text or query.text, history=())
 
 
 def _leaned(said: list[str]) -> Iterator[str]:
     """Yield the turns back to the first that stands by itself."""
-    for text in said[:4]:
+    for text in said[:TURNS]:
         yield text
-        if not dependent(text):
+        if not _incomplete(text):
             return
 
 
 def _joined(text: str, earlier: list[str]) -> str:
+    text, before = _tail.sub("", text), _tail.sub("", earlier[0][:300])
     if not _asks.search(text):
-        before = _number.sub("", earlier[0]) if _number.search(text) else earlier[0]
-        return f"{before[:300].rstrip('?？。. ')} {text}"
+        for known in (_year, _name):
+            new, old = known.findall(f"in {text}"), known.findall(before)
+            if len(new) == len(old) == 1:
+                rest = content(text.replace(new[0], ""))
+                return f"{before.replace(old[0], new[0])}{' ' + ' '.join(rest) if rest else ''}?"
+        return f"{before} {text}?"
     held = {word.lower() for word in _word.findall(text)}
     words = [word for turn in earlier for word in content(turn) if word.lower() not in held]
     added = " ".join(list(dict.fromkeys(words))[:ADDED])
-    return f"{text.rstrip('?？。. ')} {added}?" if added else text
+    return f"{text} {added}?" if added else f"{text}?"

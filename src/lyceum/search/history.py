@@ -8,12 +8,14 @@ searched as it is: measured in docs/decisions/queries.md.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import numpy as np
 
+from lyceum.core.errors import LyceumError
 from lyceum.core.protocols import Analyzer, Embedder, Retriever, Vocabulary
+from lyceum.core.text import clean
 from lyceum.core.trace import span
 from lyceum.core.turns import alone, asked, dependent
 from lyceum.core.types import Hit, Query
@@ -39,18 +41,21 @@ class History:
         check(query)
         with span("search.history", turns=len(query.history)) as facts:
             facts["dependent"] = leans = dependent(query.text)
-            if leans:
-                query = await self._completed(query)
-                facts["terms"] = len(query.terms or ())
+            try:
+                query = await self._completed(query) if leans else query
+            except LyceumError as problem:
+                facts["warning"] = f"searched as it stands: {problem.code}"
+            facts["terms"] = len(query.terms or ())
         return await self.retriever(alone(query))
 
     async def _completed(self, query: Query) -> Query:
-        said = next((one.content.strip() for one in reversed(query.history) if one.role == "assistant"), "")
-        terms = Counter[str]()
+        said = next((one.content for one in reversed(query.history) if one.role == "assistant"), "")
+        said = clean(said[:READ])
+        terms: defaultdict[str, float] = defaultdict(float)
         for distance, text in enumerate(asked(query.history)):
             for term in set(self.analyzer(text)):
                 terms[term] = max(terms[term], USER * FADING**distance)
-        for term in await self._telling(self.analyzer(said[:READ])):
+        for term in await self._telling(self.analyzer(said)):
             terms[term] += ANSWER
         own = query.terms if query.terms is not None else Counter(self.analyzer(query.text))
         vector = query.vector

@@ -202,7 +202,9 @@ class Postings:
             # Where every document is readable there is nothing to filter, and tantivy skips blocks (4 x faster).
             readers = () if all(group & query.readers for group in self._groups) else sorted(query.readers)
             with _calm():
-                found = searcher.search(_question(terms, readers, query, among, letters), limit=k, count=False).hits
+                found = searcher.search(
+                    _question(terms, readers, query, among, letters), limit=k, count=False
+                ).hits
                 numbers = searcher.fast_field_values("number", [address for _, address in found])
         except (ValueError, OSError):
             # Broken files are a reason to rebuild, not to fail the question: `position` will say 0.
@@ -216,10 +218,14 @@ class Postings:
         return await asyncio.to_thread(self._counts, terms)
 
     def _counts(self, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
-        searcher = self._reopened()
-        if searcher is None:
-            return 0, dict.fromkeys(terms, 0)
-        return searcher.num_docs, {term: searcher.doc_freq("terms", term) for term in terms}
+        try:
+            with _calm():
+                if (searcher := self._reopened()) is not None:
+                    return searcher.num_docs, {term: searcher.doc_freq("terms", term) for term in terms}
+        except (ValueError, OSError):
+            self._forget()
+            self._doubted = True
+        return 0, dict.fromkeys(terms, 0)
 
     async def near(self, term: str, query: Query, k: int, letters: int) -> list[int]:
         """Return chunks that `query` may find and that hold a term at most so many letters away from this one."""
@@ -278,7 +284,11 @@ def _one_of(field: str, values: Sequence[Any]) -> tantivy.Query:
 
 
 def _question(
-    terms: Mapping[str, float], readers: Sequence[str], query: Query, among: Sequence[int] | None, letters: int = 0
+    terms: Mapping[str, float],
+    readers: Sequence[str],
+    query: Query,
+    among: Sequence[int] | None,
+    letters: int = 0,
 ) -> tantivy.Query:
     """Weighted terms, plus what a chunk must be without scoring: readable, within the filters, a candidate.
 
