@@ -14,13 +14,13 @@ from lyceum.app.cli import main
 from tests.app.served import told
 from tests.app.shelf import add, shelf
 
-TEXT = """# Fees
+TEXT = """# Boats
+
+The rent of a boat was 90 EUR in 2023. The chief engineer checks the boats.
+
+# Fees
 
 The permit fee for the harbour was 120 EUR in 2022. The permit fee for the harbour was 150 EUR in 2023.
-
-# Boats
-
-School boats came in 2023. The chief engineer checks the boats.
 """
 TURNS = [
     {"role": "user", "content": "What was the permit fee for the harbour in 2022?"},
