@@ -21,6 +21,7 @@ NEXT = 0.1  # what the sentence after the best one gains in that comparison
 # What a score with the whole question, or with the first answer's words, counts beside that of a part alone; and
 # what a statement gains that holds all names and codes of the first answer.
 CONTEXT, BACK, NAMED = 0.25, 0.5, 1.0
+FOLLOWED = 0.6  # what the confidence of a follow-up's own words counts beside that with the turns before
 
 
 class Extractive:
@@ -62,8 +63,12 @@ class Extractive:
 
     async def _single(self, query: Query) -> _Part:
         hits, judged = await self.judged(query)
-        query = alone(query)
+        own, query = replace(query, history=()), alone(query)
         sure = refuse.confidence(query.text, judged)
+        if own.text != query.text:  # what the turns before add may be beside the point
+            plain = await self.evidence(own, current(own.text, hits))
+            if FOLLOWED * (enough := refuse.confidence(own.text, plain)) > sure:
+                query, judged, sure = own, plain, enough
         if not judged or sure < self.threshold:
             return _Part(hits, [], sure, refuse.explained(query.text, judged))
         best, *second = chosen(judged)

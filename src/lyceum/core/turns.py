@@ -66,8 +66,8 @@ def content(text: str) -> list[str]:
 
 
 def dependent(text: str) -> bool:
-    """Say whether a question may need what was said before it to be found; a short one may."""
-    return _few(text) or _incomplete(text)
+    """Say whether a question may need what was said before it to be found: any short one may, or any pronoun."""
+    return _few(text) or _incomplete(text) or _pronoun.search(text) is not None
 
 
 def _incomplete(text: str) -> bool:
@@ -123,5 +123,5 @@ def _joined(text: str, earlier: list[str]) -> str:
         return f"{before} {text}?"
     held = {word.lower() for word in _word.findall(text)}
     words = [word for turn in earlier for word in content(turn) if word.lower() not in held]
-    added = " ".join(list(dict.fromkeys(words))[:ADDED])
+    added = " ".join(sorted(dict.fromkeys(words), key=lambda word: not word[0].isupper())[:ADDED])
     return f"{text} {added}?" if added else f"{text}?"
