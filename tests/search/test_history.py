@@ -39,9 +39,6 @@ class Counted:
     async def counts(self, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
         return 10, {term: self.known.get(term, 0) for term in terms}
 
-    async def near(self, term: str, query: Query, k: int, letters: int) -> list[int]:
-        return []
-
 
 def turns(*said: str) -> tuple[Message, ...]:
     return tuple(

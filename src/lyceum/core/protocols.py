@@ -118,10 +118,6 @@ class Vocabulary(Protocol):
         """Return the number of chunks, and for each term in how many of them it stands."""
         ...
 
-    async def near(self, term: str, query: Query, k: int, letters: int) -> list[int]:
-        """Return chunks that `query` may find and that hold a term at most so many letters away from this one."""
-        ...
-
 
 class Retriever(Protocol):
     """Query to hits, ranked, alive and readable."""

@@ -15,9 +15,10 @@ from lyceum.search.checks import check
 from lyceum.search.hits import together
 
 PARTS = 4
+_name = r"[A-Z][\w'-]*(?:\s[A-Z][\w'-]*)*"
 _between = re.compile(
-    r"^(?P<head>.*?\b(?:both|between|of|compare|does|do|did|is|are|were|was)\s)(?P<one>[^,?]+?)"
-    r"(?:,)?\s+(?:and|or|with|to|versus|vs\.?)\s+(?P<two>[A-Z][^,?]*?)(?P<tail>\?|,.*|\s(?:of|in|have|been|both|the)\b.*)?$"
+    rf"^(?P<head>.*?\b(?:both|between|of|compare|does|do|did|is|are|were|was)\s)(?P<one>{_name})"
+    rf",?\s+(?:and|or|with|to|versus|vs\.?)\s+(?P<two>{_name})(?P<tail>.*)$"
 )
 _either = re.compile(
     r"^(?P<head>(?:which|who|what|where)\b.*?[,:]\s*)(?P<one>[^,?]+?),?\s+or\s+(?P<two>[^?]+)(?P<tail>\?)?$",

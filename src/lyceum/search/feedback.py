@@ -154,10 +154,10 @@ def introduced(question: str, text: str) -> Iterator[str]:
     pairs = [(long, short) for long, short in pairs if _stands_for(long, short)]
     pairs += [(match[1], match[2]) for match in _short_zh.finditer(text)]
     for long, short in pairs:
-        if re.search(rf"(?<![A-Za-z]){re.escape(short)}(?![A-Za-z])", question):
-            yield long
-        elif long.lower() in question.lower():
+        if long.lower() in question.lower():
             yield short
+        elif re.search(rf"(?<![A-Za-z]){re.escape(short)}(?![A-Za-z])", question):
+            yield long
 
 
 def _stands_for(long: str, short: str) -> bool:

@@ -1,4 +1,4 @@
-"""Scored chunk numbers to hits, dead or unreadable entries left out; and hits of several forms of a question to one list."""
+"""Scored numbers to hits that are alive and readable; hits of several forms of a question to one list."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ TYPES = {
 _kinds = {word: kind for kind, words in TYPES.items() for word in words}
 _words = "|".join(sorted(map(re.escape, _kinds), key=len, reverse=True))
 _type = re.compile(
-    rf"\b(?:in|from|per|according to|inside)\s+(?:the|this|that|our|an?)\s+(?:\w+\s+)?({_words})\b(?!\s+(?:of|address))|"
-    rf"(?:在|根据|按照|依据)\S{{0,6}}?({_words})(?:文件|文档)?(?:中|里|内|，|,)", re.I,
+    rf"\b(?:in|from|per|according to)\s+(?:the|this|that|our|an?)\s+(?:\w+\s+)?({_words})\b(?!\s+(?:of|address))"
+    rf"|(?:在|根据|按照|依据)\S{{0,6}}?({_words})(?:文件|文档)?(?:中|里|内|，|,)", re.I,
 )  # fmt: skip
 _file = re.compile(r"(?<![\w.-])([\w\u4e00-\u9fff][\w\u4e00-\u9fff-]*(?:\.[\w-]+)*\.[A-Za-z]{2,4})(?![\w-])")
 _noun = "report|policy|manual|handbook|guide|guideline|contract|plan|budget|minutes|agreement|price list"

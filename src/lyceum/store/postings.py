@@ -15,7 +15,6 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,9 +190,7 @@ class Postings:
         """Return at most k (number, BM25 score), best first; readers and filters hold inside the search."""
         return await asyncio.to_thread(self._find, query, k, among)
 
-    def _find(
-        self, query: Query, k: int, among: Sequence[int] | None, letters: int = 0
-    ) -> list[tuple[int, float]]:
+    def _find(self, query: Query, k: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
         terms = query.terms if query.terms is not None else Counter(self.analyzer(query.text))
         searcher = self._reopened()
         if not terms or not query.readers or searcher is None or (among is not None and not among):
@@ -202,9 +199,7 @@ class Postings:
             # Where every document is readable there is nothing to filter, and tantivy skips blocks (4 x faster).
             readers = () if all(group & query.readers for group in self._groups) else sorted(query.readers)
             with _calm():
-                found = searcher.search(
-                    _question(terms, readers, query, among, letters), limit=k, count=False
-                ).hits
+                found = searcher.search(_question(terms, readers, query, among), limit=k, count=False).hits
                 numbers = searcher.fast_field_values("number", [address for _, address in found])
         except (ValueError, OSError):
             # Broken files are a reason to rebuild, not to fail the question: `position` will say 0.
@@ -226,11 +221,6 @@ class Postings:
             self._forget()
             self._doubted = True
         return 0, dict.fromkeys(terms, 0)
-
-    async def near(self, term: str, query: Query, k: int, letters: int) -> list[int]:
-        """Return chunks that `query` may find and that hold a term at most so many letters away from this one."""
-        found = await asyncio.to_thread(self._find, replace(query, terms={term: 1.0}), k, None, letters)
-        return [number for number, _ in found]
 
     def _reopened(self) -> tantivy.Searcher | None:
         """Return a searcher over the last commit; None when there is no usable index."""
@@ -290,16 +280,11 @@ def _question(
     among: Sequence[int] | None,
     letters: int = 0,
 ) -> tantivy.Query:
-    """Weighted terms, plus what a chunk must be without scoring: readable, within the filters, a candidate.
-
-    A term may differ in so many `letters` (two neighbours that changed places are one).
-    """
+    """Weighted terms, plus what a chunk must be without scoring: readable, within the filters, a candidate."""
     Should, Must = tantivy.Occur.Should, tantivy.Occur.Must
     scored = []
     for term, weight in sorted(terms.items(), key=lambda item: -item[1])[:TERMS]:
         single = tantivy.Query.term_query(SCHEMA, "terms", term, "freq")
-        if letters:
-            single = tantivy.Query.fuzzy_term_query(SCHEMA, "terms", term, letters, True)
         scored.append((Should, single if weight == 1 else tantivy.Query.boost_query(single, float(weight))))
     sets = [("readers", readers), ("number", among or ()), *(("facets", g) for g in wanted(query.filters))]
     clauses = [(Must, _one_of(field, values)) for field, values in sets if values]
