@@ -1,10 +1,10 @@
 """A route for each question, learnt from runs: where search by words will do, the encoder is not asked.
 
 With --cheap and --better (folders of `lyceum eval run` over the same questions) and --metric the model is learnt from
-these runs; otherwise from rankings of search by words and of the hybrid over the shared sets, at most 150 questions a
-half. A question counts as cheap when the cheap score is not lower. The model (logistic regression over what a question looks
-like) is fitted on the development half; the threshold is the lowest that loses at most .002 there; the test
-half is reported. --out FILE writes the model that `search.routed` reads.
+these runs; otherwise from rankings of search by words and of the hybrid over the shared sets, at most 150 questions
+a half. A question counts as cheap when the cheap score is not lower. The model (logistic regression over what a
+question looks like) is fitted on the development half; the threshold is the lowest that loses at most .002 there;
+the test half is reported. --out FILE writes the model that `search.routed` reads.
 """
 
 from __future__ import annotations
@@ -93,16 +93,18 @@ async def main() -> None:
     lost, low, high = common.interval([np.where(cheap, gaps["test"], 0)])
     print(f"cheap will do for {labels.mean():.2f} of the test half; area under the curve {pairs:.3f}")
     print(
-        f"threshold {enough:.2f}: {cheap.mean():.2f} go the cheap way, nDCG@10 {lost:+.4f} [{low:+.4f}, {high:+.4f}]"
+        f"threshold {enough:.2f}: {cheap.mean():.2f} by words alone, nDCG@10 {lost:+.4f} [{low:+.4f}, {high:+.4f}]"
     )
     if options.out:
-        told = {"features": FEATURES, "weights": weights.round(4).tolist(), "enough": round(enough, 2)}
-        Path(options.out).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    common.finish(
-        "routing",
-        [Figure("cheap_share", float(cheap.mean())), Figure("loss", lost), Figure("area", float(pairs))],
-        options,
-    )
+        write(Path(options.out), weights, enough)
+    figures = {"cheap_share": float(cheap.mean()), "loss": lost, "area": float(pairs)}
+    common.finish("routing", [Figure(name, value) for name, value in figures.items()], options)
+
+
+def write(file: Path, weights: np.ndarray, enough: float) -> None:
+    """Write what `search.routed` reads; `enough` goes into its configuration."""
+    told = {"features": FEATURES, "weights": weights.round(4).tolist(), "enough": round(enough, 2)}
+    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
