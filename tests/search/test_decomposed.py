@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from lyceum.core.types import Chunk, Document, Hit, Query
+from lyceum.core.turns import alone, dependent
+from lyceum.core.types import Chunk, Document, Hit, Message, Query
 from lyceum.search.decomposed import Decomposed, parts
+from lyceum.search.feedback import introduced
 from lyceum.search.hits import together
+from lyceum.search.selfquery import meant
 from tests.toys import run
 
 
@@ -17,6 +22,7 @@ from tests.toys import run
         ("Are both Berg and Hansen engineers?", ["Are both Berg engineers?", "Are both Hansen engineers?"]),
         ("Compare Kestrel with Osprey", []),
         ("Who came first, Ada Berg or Jon Hansen?", ["Who came first, Ada Berg?", "Who came first, Jon Hansen?"]),
+        ("公司和员工都要遵守的规定有哪些？", []),
         ("年假和病假分别有多少天？", ["年假分别有多少天？", "病假分别有多少天？"]),
         ("What is the price of the pump?", []),
         ("research and development costs", []),
@@ -25,6 +31,26 @@ from tests.toys import run
 )  # fmt: skip
 def test_parts(text: str, found: list[str]) -> None:
     assert parts(text) == found
+
+
+def test_hostile_questions_cost_little() -> None:
+    started = time.process_time()
+    for text in (
+        " " * 9_999,
+        "which , " + "or " * 3_000,
+        "of A " * 2_000,
+        "A-" * 4_999,
+        "和" * 9_999,
+        "? and " * 1_600,
+    ):
+        parts(text)
+        dependent(text)
+        alone(
+            Query(text=text, history=(Message(role="user", content=text), Message(role="user", content="x")))
+        )
+        list(introduced("x", text))
+        meant(text, [])
+    assert time.process_time() - started < 2
 
 
 def hits(**scores: float) -> list[Hit]:

@@ -26,15 +26,29 @@ TEXTS = {
 QUESTION = "pump pressure limit"
 
 
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rewritten")
+
+    async def put() -> None:
+        home = Home(folder)
+        await home.store.put([
+            *(document(name, one) for name, one in TEXTS.items()),
+            document("secret.md", "lifter force", readers=frozenset({"boss"})),
+        ])  # fmt: skip
+        await home.ledger.close()
+
+    run(put())
+    return folder
+
+
 def asked(
     folder: Path, chat: Any, text: str = QUESTION, **options: Any
 ) -> tuple[list[str], list[Query], dict[str, Any]]:
-    history = options.pop("history", ())
+    history, encoder = options.pop("history", ()), options.pop("encoder", ToyEncoder())
 
     async def check() -> tuple[list[str], list[Query], dict[str, Any]]:
         home = Home(folder)
-        await home.store.put([document(name, one) for name, one in TEXTS.items()])
-        await home.store.put([document("secret.md", "lifter force", readers=frozenset({"boss"}))])
         heard: list[Query] = []
         spans: list[Span] = []
 
@@ -43,26 +57,26 @@ def asked(
             return await home.hybrid(query)
 
         with tracing(spans.append):
-            hits = await Rewritten(noted, chat, home.encoder, **options)(Query(text=text, history=history))
+            hits = await Rewritten(noted, chat, encoder, **options)(Query(text=text, history=history))
         told = [dict(one.facts) for one in spans if one.name == "search.rewrite"]
         return [hit.document.source for hit in hits], heard, told[0] if told else {}
 
     return run(check())
 
 
-def test_wordings_are_searched_beside_the_question(tmp_path: Path) -> None:
+def test_wordings_are_searched_beside_the_question(shelf: Path) -> None:
     chat = ScriptedChat(
         ['1. pump lifter pressure\n- "pump force limit"\npump pressure limit\npump a\npump b']
     )
-    names, heard, told = asked(tmp_path, chat)
+    names, heard, told = asked(shelf, chat)
     assert [query.text for query in heard] == [QUESTION, "pump lifter pressure", "pump force limit", "pump a"]
     assert told == {"way": "queries", "kept": 3}
     assert names[:2] == ["pump.md", "lift.md"]
     assert "secret.md" not in names
 
 
-def test_the_question_counts_most(tmp_path: Path) -> None:
-    names, heard, _ = asked(tmp_path, ScriptedChat(["fish boats"]), alike=-1.0)
+def test_the_question_counts_most(shelf: Path) -> None:
+    names, heard, _ = asked(shelf, ScriptedChat(["fish boats"]), alike=-1.0)
     assert [query.text for query in heard] == [QUESTION, "fish boats"]
     assert names[0] == "pump.md"
 
@@ -75,32 +89,43 @@ def test_the_question_counts_most(tmp_path: Path) -> None:
         ("fish and boats", "drifts"), (ProviderError("away", hint="wait"), "provider"),
     ],
 )  # fmt: skip
-def test_what_is_no_good_is_dropped(tmp_path: Path, way: str, reply: Any, warning: str) -> None:
+def test_what_is_no_good_is_dropped(shelf: Path, way: str, reply: Any, warning: str) -> None:
     history = (Message(role="user", content="pump pressure"),) if way == "history" else ()
-    plain, _, _ = asked(tmp_path / "plain", ScriptedChat([QUESTION]), alike=2.0)
-    names, heard, told = asked(tmp_path / "way", ScriptedChat([reply]), way=way, history=history)
+    plain, _, _ = asked(shelf, ScriptedChat([QUESTION]), alike=2.0)
+    names, heard, told = asked(shelf, ScriptedChat([reply]), way=way, history=history)
     assert [query.text for query in heard] == [QUESTION]
     assert names == plain
     assert warning in told["warning"]
 
 
-def test_a_line_that_is_an_essay_is_dropped(tmp_path: Path) -> None:
-    _, heard, told = asked(tmp_path, ScriptedChat(["pump pressure " * 100]))
+@pytest.mark.parametrize(
+    ("question", "reply", "kept"),
+    [(QUESTION, "Pump limits", 1), (QUESTION, "boats and fish", 0), ("水泵压力", "压力", 1), ("水泵压力", "年假", 0)],
+)  # fmt: skip
+def test_without_an_encoder_a_word_in_common_is_asked_for(
+    shelf: Path, question: str, reply: str, kept: int
+) -> None:
+    _, heard, _ = asked(shelf, ScriptedChat([reply]), question, encoder=None)
+    assert len(heard) == 1 + kept
+
+
+def test_a_line_that_is_an_essay_is_dropped(shelf: Path) -> None:
+    _, heard, told = asked(shelf, ScriptedChat(["pump pressure " * 100]))
     assert (len(heard), told["warning"]) == (1, "nothing usable was written")
 
 
-def test_a_model_that_is_slow(tmp_path: Path) -> None:
+def test_a_model_that_is_slow(shelf: Path) -> None:
     async def slow(messages: Sequence[Message], **options: Any) -> AsyncIterator[Delta]:
         await asyncio.sleep(5)
         yield Delta(text="pump lifter")
 
-    _, heard, told = asked(tmp_path, slow, seconds=0.02)
+    _, heard, told = asked(shelf, slow, seconds=0.02)
     assert (len(heard), told["warning"]) == (1, "not rewritten: timeout")
 
 
-def test_a_hypothetical_passage_becomes_a_vector(tmp_path: Path) -> None:
+def test_a_hypothetical_passage_becomes_a_vector(shelf: Path) -> None:
     _, heard, told = asked(
-        tmp_path, ScriptedChat(["The pump pressure limit is forty bar."]), way="hyde", alike=0.2
+        shelf, ScriptedChat(["The pump pressure limit is forty bar."]), way="hyde", alike=0.2
     )
     one, two = run(ToyEncoder()([QUESTION, "The pump pressure limit is forty bar."]))
     assert told["kept"] == 1
@@ -109,14 +134,14 @@ def test_a_hypothetical_passage_becomes_a_vector(tmp_path: Path) -> None:
     assert cosine == pytest.approx(float((one + two) @ (one + two)) ** 0.5, abs=1e-4)
 
 
-def test_a_conversation_is_sent_cut_and_only_where_there_is_one(tmp_path: Path) -> None:
+def test_a_conversation_is_sent_cut_and_only_where_there_is_one(shelf: Path) -> None:
     chat = ScriptedChat(["pump pressure limit of the lifter"])
     history = tuple(Message(role="user", content="pump " * 1000) for _ in range(1000))
-    _, heard, _ = asked(tmp_path, chat, way="history", history=history)
+    _, heard, _ = asked(shelf, chat, way="history", history=history)
     assert heard[1].text == "pump pressure limit of the lifter"
     assert heard[1].history == ()
     assert sum(len(one.content) for one in chat.heard[0]) < 7_000
-    _, heard, told = asked(tmp_path / "two", chat, way="history")
+    _, heard, told = asked(shelf, chat, way="history")
     assert (len(heard), told) == (1, {})
 
 
@@ -131,10 +156,10 @@ def test_a_conversation_is_sent_cut_and_only_where_there_is_one(tmp_path: Path) 
     ],
 )  # fmt: skip
 def test_a_translation_keeps_numbers_and_changes_the_language(
-    tmp_path: Path, question: str, reply: str, kept: int
+    shelf: Path, question: str, reply: str, kept: int
 ) -> None:
     chat = ScriptedChat([reply])
-    _, heard, _ = asked(tmp_path, chat, question, way="translation")
+    _, heard, _ = asked(shelf, chat, question, way="translation")
     assert len(heard) == 1 + kept
     assert ("English" if "保" in question else "Chinese") in chat.heard[0][0].content
 

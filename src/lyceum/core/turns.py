@@ -99,7 +99,8 @@ def alone(query: Query) -> Query:
     if not query.history:
         return query
     text = query.text.strip()
-    if text and (earlier := list(_leaned(asked(query.history)))) and _incomplete(text):
+    leans = 0 < len(text) <= LONGEST and _incomplete(text)
+    if leans and (earlier := list(_leaned(asked(query.history)))):
         text = _joined(_lead.sub("", text).strip() or text, earlier)
     return replace(query, text=text or query.text, history=())
 

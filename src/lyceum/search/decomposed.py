@@ -9,12 +9,13 @@ import re
 from dataclasses import replace
 
 from lyceum.core.protocols import Retriever
+from lyceum.core.text import squeeze
 from lyceum.core.trace import span
 from lyceum.core.types import Hit, Query
 from lyceum.search.checks import check
 from lyceum.search.hits import together
 
-PARTS = 4
+PARTS, LONGEST = 4, 500  # how many; characters of a question that is looked at
 _name = r"[A-Z][\w'-]*(?:\s[A-Z][\w'-]*)*"
 _between = re.compile(
     rf"^(?P<head>.*?\b(?:both|between|of|compare|does|do|did|is|are|were|was)\s)(?P<one>{_name})"
@@ -25,7 +26,7 @@ _either = re.compile(
     re.I,
 )
 _zh = re.compile(
-    r"^(?P<head>(?:请?比较|对比)?)(?P<one>.{2,20}?)(?:以及|和|与|及|跟|还是)(?P<two>.{2,20}?)(?P<tail>(?:分别|各|都|哪|的|之间|相比).*)$"
+    r"^(?P<head>(?:请?比较|对比)?)(?P<one>.{2,20}?)(?:以及|和|与|及|跟|还是)(?P<two>.{2,20}?)(?P<tail>(?:分别|各自|之间|相比|哪个|谁).*)$"
 )
 _join = re.compile(
     r"[;；?？]\s*(?=\S)|,?\s+and\s+(?=(?:what|how|who|when|where|which|why|is|are|does|do|did|can)\b)", re.I
@@ -54,7 +55,9 @@ class Decomposed:
 
 def parts(text: str) -> list[str]:
     """Return the questions that a question consists of, none where it is one."""
-    text = text.strip()
+    text = squeeze(text)
+    if len(text) > LONGEST:
+        return []
     asked = [one.strip(" ?？;；") for one in _join.split(text)]
     if len(asked) > 1 and all(len(one) > 3 for one in asked):
         return asked[:PARTS]

@@ -24,7 +24,7 @@ from lyceum.search.checks import check
 
 SENTENCES = 20  # of a passage, that are compared
 # "Learn then Test (LTT)"; 《差旅管理办法》（以下简称“办法”）
-_short = re.compile(r"((?:\b[A-Za-z][\w-]*[ -]){1,7})\(([A-Z][A-Za-z]{1,7}?)s?\)")
+_short = re.compile(r"((?:\b[A-Za-z]\w*[ -]){1,7})\(([A-Z][A-Za-z]{1,7}?)s?\)")
 _short_zh = re.compile(
     r"([\w\u4e00-\u9fff]{3,20})[》”\"]?[（(](?:以下)?(?:简称|又称|也称)[：:]?[“\"《]?(\w{2,10})"
 )

@@ -16,9 +16,9 @@ import numpy as np
 from lyceum.core.errors import ConfigError, LyceumError
 from lyceum.core.protocols import Chat, Embedder, Retriever
 from lyceum.core.replies import replied
-from lyceum.core.text import clean, language
+from lyceum.core.text import clean, has_cjk, language
 from lyceum.core.trace import span
-from lyceum.core.turns import alone
+from lyceum.core.turns import alone, content
 from lyceum.core.types import Hit, Message, Query
 from lyceum.search.checks import check
 from lyceum.search.hits import together
@@ -107,8 +107,7 @@ class Rewritten:
                 if wanted <= set(_detail.findall(text)) and language(text) != language(query.text)
             ]  # fmt: skip
         if not texts or self.embedder is None:
-            words = set(re.findall(r"\w", alone(query).text)) if texts else set[str]()
-            return [text for text in texts if len(words & set(re.findall(r"\w", text))) * 2 >= len(words)]
+            return [text for text in texts if _words(text) & _words(alone(query).text)]
         vectors = np.asarray(await self.embedder([alone(query).text, *texts]), np.float32)
         near = (vectors[1:] @ vectors[0]).tolist()
         return [text for text, cosine in zip(texts, near, strict=True) if cosine >= self.alike]
@@ -121,3 +120,8 @@ class Rewritten:
         middle = np.asarray(await self.embedder([query.text, *texts]), np.float32).mean(axis=0)
         vector = middle / max(float(np.linalg.norm(middle)), 1e-9)
         return [replace(query, vector=tuple(vector.tolist()))]
+
+
+def _words(text: str) -> set[str]:
+    """Return what names something: words in small letters, and Chinese characters one by one."""
+    return {part for word in content(text) for part in (word if has_cjk(word) else (word.lower(),))}
