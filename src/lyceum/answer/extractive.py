@@ -21,7 +21,9 @@ NEXT = 0.1  # what the sentence after the best one gains in that comparison
 # What a score with the whole question, or with the first answer's words, counts beside that of a part alone; and
 # what a statement gains that holds all names and codes of the first answer.
 CONTEXT, BACK, NAMED = 0.25, 0.5, 1.0
-FOLLOWED = 0.6  # what the confidence of a follow-up's own words counts beside that with the turns before
+FOLLOWED = (
+    1.0  # what a statement's score with the turns before counts beside that with a follow-up's own words
+)
 
 
 class Extractive:
@@ -37,9 +39,8 @@ class Extractive:
         """Return the answer, or a refusal with its reason; a question of two parts is answered part by part."""
         started = time.perf_counter()
         with span("answer.extractive") as facts:
-            asked = parts(alone(query).text)
-            double = len(asked) > 1
-            part = await (self._double(alone(query), asked) if double else self._single(query))
+            asked = parts(query.text)
+            part = await self._single(query) if len(asked) == 1 else await self._double(query, asked)
             facts.update(confidence=round(part.sure, 3), threshold=self.threshold, parts=len(asked))
             facts["abstained"] = not part.best
             citations = tuple(
@@ -63,12 +64,18 @@ class Extractive:
 
     async def _single(self, query: Query) -> _Part:
         hits, judged = await self.judged(query)
-        own, query = replace(query, history=()), alone(query)
-        sure = refuse.confidence(query.text, judged)
-        if own.text != query.text:  # what the turns before add may be beside the point
+        own, whole = replace(query, history=()), alone(query)
+        sure = refuse.confidence(whole.text, judged)
+        if (
+            judged and whole.text != own.text
+        ):  # what the turns before add may be beside the point: its own words say, too
+            around = {_key(one): one.score for one in judged}
             plain = await self.evidence(own, current(own.text, hits))
-            if FOLLOWED * (enough := refuse.confidence(own.text, plain)) > sure:
-                query, judged, sure = own, plain, enough
+            plain.sort(key=lambda one: -(one.score + FOLLOWED * around.get(_key(one), 0.0)))
+            again = sorted(judged, key=lambda one: _key(one) != _key(plain[0]))
+            sure = max(refuse.confidence(own.text, plain), refuse.confidence(whole.text, again))
+            judged = plain
+        query = own
         if not judged or sure < self.threshold:
             return _Part(hits, [], sure, refuse.explained(query.text, judged))
         best, *second = chosen(judged)
@@ -93,6 +100,9 @@ class Extractive:
                 known, weight = self.evidence.news(query.text, first.statement), BACK
                 names = self.evidence.names(query.text, first.statement)
             context = replace(query, text=f"{text} {known}" if known else query.text)
+            if query.history:  # the first part leans on the turns before, the second on the first
+                context, weight = replace(query, text=text), FOLLOWED
+                query = replace(query, history=())
             hits, around = await self.judged(context)
             found, own = await self.judged(replace(query, text=text), [*hits, *found])
             if first and self._also(text, first, own):
