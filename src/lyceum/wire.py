@@ -31,6 +31,8 @@ if typing.TYPE_CHECKING:
 
 ROOMS = ("ingest", "search", "answer", "models", "observe", "evals")
 SIMPLE = (bool, int, float, str)
+# In this order: later parts are filled from earlier ones.
+BUILT = "chat synonyms evidence support retriever answerer reader splitter spans".split()
 GONE = ("changed", "page")  # what a drawing process says of a page that is not there any more
 
 # What is built when lyceum.toml is silent; `lyceum config` prints it with where each value came from.
@@ -40,7 +42,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
     "gloss": {"kind": "search.gloss"},
-    "retriever": {"kind": "search.hybrid"},
+    "retriever": {"kind": "search.history", "retriever": {"kind": "search.hybrid"}},
     "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
     "chat": {"kind": "none"},
@@ -132,19 +134,9 @@ def build(
         store.views[:] = [view for view in (lexical, dense) if view is not None]
     if dense is None:
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
-    if dense is None and tables["retriever"]["kind"] == "search.hybrid":
-        tables["retriever"] = {"kind": "search.lexical"}
-    for name in (
-        "chat",
-        "synonyms",
-        "evidence",
-        "support",
-        "retriever",
-        "answerer",
-        "reader",
-        "splitter",
-        "spans",
-    ):
+    if dense is None:
+        tables["retriever"] = _lexical(tables["retriever"])
+    for name in BUILT:
         part(name)
     metrics, reader = Metrics(), parts["reader"]
     # One more than there are workers: a file is split while the workers read the next ones.
@@ -236,6 +228,13 @@ def _dense(store: Store, embedder: Embedder | None) -> Any:
     from lyceum.store.vectors import Vectors
 
     return Vectors(store.folder, embedder, store.ledger, store.keep_vectors)
+
+
+def _lexical(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a retriever's table with the hybrid in it, at any depth, replaced by search by words."""
+    if table.get("kind") == "search.hybrid":
+        return {"kind": "search.lexical"}
+    return {key: _lexical(one) if isinstance(one, Mapping) else one for key, one in table.items()}
 
 
 def makers() -> dict[str, str]:

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from lyceum.app.cli import main
 from lyceum.app.server import create
 from lyceum.app.session import opened
-from lyceum.app.settings import Settings, load
+from lyceum.app.settings import Settings, load, overlaid
 from lyceum.core.errors import ConfigError
 from lyceum.models.minilm import FOLDER
 from lyceum.wire import DEFAULTS
@@ -155,7 +155,7 @@ def test_a_kind_that_is_no_text(home: Path) -> None:
     assert "is unknown" in refused(home, "[reader]\nkind = [1]\n").message
 
 
-@pytest.mark.parametrize("text", ["[splitter]\ntokens = 0\n", "[retriever]\nweight = 7.0\n"])
+@pytest.mark.parametrize("text", ["[splitter]\ntokens = 0\n", "[retriever.retriever]\nweight = 7.0\n"])
 def test_a_value_that_no_part_can_use(home: Path, text: str) -> None:
     card = home / "models" / FOLDER / "card.json"
     card.parent.mkdir(parents=True)
@@ -210,3 +210,17 @@ def test_an_error_about_a_key_of_digits_does_not_print_it(home: Path) -> None:
     except ConfigError as problem:
         said = str(problem)
     assert "84172633" not in said
+
+
+def test_a_nested_table_keeps_what_it_does_not_name(home: Path) -> None:
+    (home / "lyceum.toml").write_text("[retriever.retriever]\nweight = 0.5\n")
+    variable = "LYCEUM_RETRIEVER__RETRIEVER__DEPTH"
+    settings = load(str(home), {variable: "50"})
+    inner = {"kind": "search.hybrid", "weight": 0.5, "depth": 50}
+    assert settings.tables["retriever"] == {"kind": "search.history", "retriever": inner}
+    assert settings.origin["retriever.retriever"] == variable
+    assert DEFAULTS["retriever"]["retriever"] == {"kind": "search.hybrid"}, "the defaults are left alone"
+    other = {"kind": "search.lexical"}
+    assert (
+        overlaid(settings, {"retriever": {"retriever": other}}, "-").tables["retriever"]["retriever"] == other
+    )

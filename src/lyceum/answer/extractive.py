@@ -13,6 +13,7 @@ from lyceum.answer.current import current
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.core.protocols import Retriever
 from lyceum.core.trace import span, trace_id
+from lyceum.core.turns import alone
 from lyceum.core.types import Answer, Citation, Hit, Query
 
 SECOND = 0.45  # a second statement is shown when its score is at least this share of the best one's
@@ -20,6 +21,9 @@ NEXT = 0.1  # what the sentence after the best one gains in that comparison
 # What a score with the whole question, or with the first answer's words, counts beside that of a part alone; and
 # what a statement gains that holds all names and codes of the first answer.
 CONTEXT, BACK, NAMED = 0.25, 0.5, 1.0
+FOLLOWED = (
+    1.0  # what a statement's score with the turns before counts beside that with a follow-up's own words
+)
 
 
 class Extractive:
@@ -60,7 +64,18 @@ class Extractive:
 
     async def _single(self, query: Query) -> _Part:
         hits, judged = await self.judged(query)
-        sure = refuse.confidence(query.text, judged)
+        own, whole = replace(query, history=()), alone(query)
+        sure = refuse.confidence(whole.text, judged)
+        if (
+            judged and whole.text != own.text
+        ):  # what the turns before add may be beside the point: its own words say, too
+            around = {_key(one): one.score for one in judged}
+            plain = await self.evidence(own, current(own.text, hits))
+            plain.sort(key=lambda one: -(one.score + FOLLOWED * around.get(_key(one), 0.0)))
+            again = sorted(judged, key=lambda one: _key(one) != _key(plain[0]))
+            sure = max(refuse.confidence(own.text, plain), refuse.confidence(whole.text, again))
+            judged = plain
+        query = own
         if not judged or sure < self.threshold:
             return _Part(hits, [], sure, refuse.explained(query.text, judged))
         best, *second = chosen(judged)
@@ -85,6 +100,9 @@ class Extractive:
                 known, weight = self.evidence.news(query.text, first.statement), BACK
                 names = self.evidence.names(query.text, first.statement)
             context = replace(query, text=f"{text} {known}" if known else query.text)
+            if query.history:  # the first part leans on the turns before, the second on the first
+                context, weight = replace(query, text=text), FOLLOWED
+                query = replace(query, history=())
             hits, around = await self.judged(context)
             found, own = await self.judged(replace(query, text=text), [*hits, *found])
             if first and self._also(text, first, own):
@@ -113,6 +131,7 @@ class Extractive:
         """Return the hits of a question, with those known already, and their statements, best first."""
         depth = max(query.top_k, self.hits) if query.top_k > 0 else query.top_k
         found = await self.retriever(replace(query, top_k=depth))
+        query = alone(query)  # retrievers weigh the turns before; statements are judged by one text
         if wider := self.evidence.wider(query.text):
             known = [*known, *await self.retriever(replace(query, text=wider, top_k=self.hits // 2))]
         seen = {hit.chunk.id for hit in found}

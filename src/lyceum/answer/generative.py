@@ -21,6 +21,7 @@ from lyceum.core.errors import ConfigError
 from lyceum.core.protocols import Chat, Retriever, Support
 from lyceum.core.text import count_tokens, headline
 from lyceum.core.trace import span, trace_id
+from lyceum.core.turns import alone
 from lyceum.core.types import Answer, Citation, Done, Hit, Query, Usage
 
 
@@ -63,9 +64,10 @@ class Generative:
         with span("answer.prepare") as facts:
             trace = trace_id()
             found = await self.retriever(query)
-            kept = pack(current(query.text, found), self.budget)
-            judged = await self.evidence(query, kept)
-            sure = refuse.confidence(query.text, judged)
+            told = alone(query)
+            kept = pack(current(told.text, found), self.budget)
+            judged = await self.evidence(told, kept)
+            sure = refuse.confidence(told.text, judged)
             facts.update(hits=len(found), packed=len(kept), confidence=round(sure, 3))
 
         def done(text: str, citations: tuple[Citation, ...], reason: str, usage: Usage, *lost: str) -> Answer:
@@ -76,7 +78,7 @@ class Generative:
             )  # fmt: skip
 
         if sure < self.threshold:
-            yield done("", (), refuse.explained(query.text, judged), Usage())
+            yield done("", (), refuse.explained(told.text, judged), Usage())
             return
         marks, text, usage = Marks(len(kept)), "", Usage()
         async with aclosing(self.chat(messages(query, kept, self.instructions))) as events:  # type: ignore[type-var]

@@ -94,6 +94,9 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
         command.add_argument("--top-k", type=int, default=10, metavar="N", help="hits to retrieve (10)")
         command.add_argument("--source", metavar="NAME", help="only this file")
         command.add_argument("--type", metavar="TYPE", help="only this type: pdf, docx, …")
+        command.add_argument(
+            "--history", metavar="FILE", help="the turns before, as a list of messages in JSON"
+        )
         if name == "ask":
             explained = "show stages, times, ranks and scores"
             command.add_argument("--explain", action="store_true", help=explained)
@@ -131,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     arguments = parser("eval" in given).parse_args(given)
     for name, value in vars(arguments).items():
-        if isinstance(value, str) and name not in ("home", "file"):  # paths stay bytes
+        if isinstance(value, str) and name not in ("home", "file", "history"):  # paths stay bytes
             setattr(arguments, name, value.encode("utf-8", "replace").decode())  # no text names nothing
     try:
         return asyncio.run(_run(arguments))

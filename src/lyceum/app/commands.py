@@ -18,7 +18,7 @@ from lyceum.app.session import ask, documents, opened, search
 from lyceum.app.settings import Settings
 from lyceum.core.errors import InvalidInput, NotFound
 from lyceum.core.text import names
-from lyceum.core.types import EVERYONE, Query
+from lyceum.core.types import EVERYONE, Message, Query
 from lyceum.ingest import pipeline
 from lyceum.ingest.pipeline import Job, Outcome
 
@@ -38,8 +38,24 @@ def readers_of(arguments: argparse.Namespace) -> frozenset[str]:
 def query_of(arguments: argparse.Namespace) -> Query:
     """Return the query that `ask` and `search` were given."""
     filters = {name: value for name in ("source", "type") if (value := getattr(arguments, name))}
-    text = " ".join(arguments.question)
-    return Query(text=text, top_k=arguments.top_k, readers=readers_of(arguments), filters=filters)
+    return Query(
+        text=" ".join(arguments.question), top_k=arguments.top_k, readers=readers_of(arguments), filters=filters,
+        history=_turns(Path(arguments.history)) if arguments.history else (),
+    )  # fmt: skip
+
+
+def _turns(file: Path) -> tuple[Message, ...]:
+    """Return the turns that a file lists as chat completions do; other roles are left out."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        return tuple(
+            Message(role=one["role"], content=str(one["content"]))
+            for one in told
+            if one["role"] in ("user", "assistant")
+        )
+    except (ValueError, KeyError, TypeError) as problem:
+        hint = 'A history is a list of {"role": "user" or "assistant", "content": …}.'
+        raise InvalidInput(f"{file} holds no history.", hint=hint, code="history") from problem
 
 
 async def run_init(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -18,27 +18,39 @@ from lyceum.app import shapes
 from lyceum.app.session import ask, search
 from lyceum.core.errors import LyceumError, NotFound
 from lyceum.core.text import names as names_of
-from lyceum.core.types import EVERYONE, Query
+from lyceum.core.types import EVERYONE, Message, Query
 from lyceum.observe.metrics import Labels
 from lyceum.wire import Platform
 
 router = APIRouter()
 
 
+class Said(BaseModel):
+    """A turn before the question."""
+
+    model_config = ConfigDict(extra="forbid")
+    role: Literal["user", "assistant"]
+    content: str
+
+
 class Asked(BaseModel):
-    """A question with whose rights it is asked."""
+    """A question with whose rights it is asked, and the turns before it."""
 
     model_config = ConfigDict(extra="forbid")
     question: str
     top_k: int = Field(10, ge=1, le=1000)
     readers: list[str] = []
     filters: dict[Literal["source", "type", "document"], str] = {}
+    history: list[Said] = Field([], max_length=1000)
 
     def query(self) -> Query:
         """Return it as the noun that every retriever takes."""
         readers = names_of(self.readers) | {EVERYONE}
         filters = {str(name): value for name, value in self.filters.items()}
-        return Query(text=self.question, top_k=self.top_k, readers=readers, filters=filters)
+        history = tuple(Message(role=one.role, content=one.content) for one in self.history)
+        return Query(
+            text=self.question, top_k=self.top_k, readers=readers, filters=filters, history=history
+        )  # fmt: skip
 
 
 def platform_of(request: Request) -> Platform:

@@ -42,9 +42,12 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
     _lay_over(tables, origin, read(file), str(file))
     for variable, value in environment.items():
         if variable.startswith("LYCEUM_") and variable not in PLAIN and "__" in variable:
-            name, _, key = variable.removeprefix("LYCEUM_").lower().partition("__")
-            tables.setdefault(name, {})[key] = _value(value)
-            origin[f"{name}.{key}"] = variable
+            name, *keys = variable.removeprefix("LYCEUM_").lower().split("__")
+            nested = {keys.pop(): _value(value)}
+            for key in reversed(keys):  # LYCEUM_RETRIEVER__RETRIEVER__WEIGHT
+                nested = {key: nested}
+            tables[name] = _laid(tables.get(name, {}), nested)
+            origin.update({f"{name}.{key}": variable for key in nested})
     if tables["chat"].get("kind") == "models.openai" and environment.get("LYCEUM_CHAT_KEY"):
         tables["chat"]["key"] = environment["LYCEUM_CHAT_KEY"]
         origin["chat.key"] = "LYCEUM_CHAT_KEY"
@@ -68,10 +71,18 @@ def _lay_over(
     for name, table in over.items():
         if not isinstance(table, Mapping):
             raise ConfigError(f"{said}: {name!r} stands outside a table.", hint="Put it under a [table].")
-        if "kind" in table and table["kind"] != tables.get(name, {}).get("kind"):
-            tables[name] = {}
-        tables.setdefault(name, {}).update(table)
+        tables[name] = _laid(tables.get(name, {}), table)
         origin.update({f"{name}.{key}": said for key in table})
+
+
+def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one table laid over another, nested ones likewise."""
+    kept = {} if "kind" in over and over["kind"] != under.get("kind") else dict(under)
+    for key, value in over.items():
+        below = kept.get(key)
+        nested = isinstance(value, Mapping) and isinstance(below, Mapping)
+        kept[key] = _laid(below, value) if nested else value  # type: ignore[arg-type]
+    return kept
 
 
 def read(file: Path) -> dict[str, Any]:

@@ -113,6 +113,14 @@ class View(Protocol):
         ...
 
 
+class Vocabulary(Protocol):
+    """The terms of a lexical view, counted over all that it holds, whoever may read it."""
+
+    async def counts(self, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """Return the number of chunks, and for each term in how many of them it stands."""
+        ...
+
+
 class Retriever(Protocol):
     """Query to hits, ranked, alive and readable."""
 

@@ -208,6 +208,20 @@ class Postings:
             return []
         return [(int(number or 0), float(score)) for number, (score, _) in zip(numbers, found, strict=True)]
 
+    async def counts(self, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """Return the number of chunks, and for each term in how many of them it stands."""
+        return await asyncio.to_thread(self._counts, terms)
+
+    def _counts(self, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
+        try:
+            with _calm():
+                if (searcher := self._reopened()) is not None:
+                    return searcher.num_docs, {term: searcher.doc_freq("terms", term) for term in terms}
+        except (ValueError, OSError):
+            self._forget()
+            self._doubted = True
+        return 0, dict.fromkeys(terms, 0)
+
     def _reopened(self) -> tantivy.Searcher | None:
         """Return a searcher over the last commit; None when there is no usable index."""
         stamp = state.stamp(self.folder)
@@ -260,7 +274,11 @@ def _one_of(field: str, values: Sequence[Any]) -> tantivy.Query:
 
 
 def _question(
-    terms: Mapping[str, float], readers: Sequence[str], query: Query, among: Sequence[int] | None
+    terms: Mapping[str, float],
+    readers: Sequence[str],
+    query: Query,
+    among: Sequence[int] | None,
+    letters: int = 0,
 ) -> tantivy.Query:
     """Weighted terms, plus what a chunk must be without scoring: readable, within the filters, a candidate."""
     Should, Must = tantivy.Occur.Should, tantivy.Occur.Must

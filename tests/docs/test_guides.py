@@ -1,0 +1,36 @@
+"""The configurations that a guide shows build, and answer."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lyceum import wire
+from lyceum.app.settings import load, overlaid
+from lyceum.core.types import Query
+from lyceum.models.scripted import ScriptedChat
+from tests.toys import ToyEncoder, document, run
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "questions.md"
+BLOCKS = re.findall(r"```toml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_a_configuration_of_the_guide_finds_passages(tmp_path: Path, number: int) -> None:
+    assert len(BLOCKS) == 2
+    settings = overlaid(load(str(tmp_path), {}), tomllib.loads(BLOCKS[number]), "the guide")
+
+    async def check() -> list[str]:
+        chat = ScriptedChat(["the pump pressure"])
+        parts = {"encoder": ToyEncoder(), "spans": None, "chat": chat}
+        platform = wire.build(settings.tables, tmp_path, replace=parts)
+        await platform.store.put([document("a.md", "pump pressure"), document("b.pdf", "valves")])
+        hits = await platform.retriever(Query(text="pump presure"))
+        assert len(chat.heard) == number
+        await platform.close()
+        return [hit.document.source for hit in hits]
+
+    assert run(check())[0] == "a.md"
