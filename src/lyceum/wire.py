@@ -38,7 +38,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
     "gloss": {"kind": "search.gloss"},
-    "retriever": {"kind": "search.hybrid"},
+    "retriever": {"kind": "search.linked", "retriever": {"kind": "search.hybrid"}},
     "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
     "chat": {"kind": "none"},
@@ -113,6 +113,7 @@ def build(
     from lyceum.ingest.pipeline import Ingest
     from lyceum.observe.metrics import Metrics
     from lyceum.store.ledger import Ledger
+    from lyceum.store.links import Links
     from lyceum.store.postings import Postings
     from lyceum.store.store import Store
 
@@ -121,12 +122,13 @@ def build(
     lexical = parts["view"] = once("lexical", lambda: Postings(home, part("analyzer")))
     embedder = once("embedder", lambda: _glossed(part("encoder"), part("gloss")))
     dense = once("dense", lambda: _dense(store, embedder))
+    links = once("links", lambda: Links(home))
     if "library" not in (replace or {}):  # a store that is shared keeps the views that it writes
-        store.views[:] = [view for view in (lexical, dense) if view is not None]
+        store.views[:] = [view for view in (lexical, dense, links) if view is not None]
     if dense is None:
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
-    if dense is None and tables["retriever"]["kind"] == "search.hybrid":
-        tables["retriever"] = {"kind": "search.lexical"}
+    if dense is None:
+        tables["retriever"] = _by_words(tables["retriever"])
     for name in ("chat", "synonyms", "evidence", "retriever", "answerer", "reader", "splitter", "spans"):
         part(name)
     metrics, reader = Metrics(), parts["reader"]
@@ -145,7 +147,18 @@ def build(
 
 def builder(platform: Platform) -> Build:
     """Return the Build that makes other answerers over an open platform's documents; it closes them, too."""
-    below = ("ledger", "library", "lexical", "dense", "embedder", "analyzer", "encoder", "gloss", "spans")
+    below = (
+        "ledger",
+        "library",
+        "lexical",
+        "dense",
+        "links",
+        "embedder",
+        "analyzer",
+        "encoder",
+        "gloss",
+        "spans",
+    )
 
     def made(configuration: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> Answerer:
         shared = {name: platform.parts[name] for name in below}
@@ -154,6 +167,13 @@ def builder(platform: Platform) -> Build:
         return built
 
     return made
+
+
+def _by_words(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a retriever's table without search by meaning, at any depth."""
+    if table.get("kind") == "search.hybrid":
+        return {"kind": "search.lexical"}
+    return {key: _by_words(value) if isinstance(value, Mapping) else value for key, value in table.items()}
 
 
 def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:

@@ -80,7 +80,7 @@ def test_listing_search_status_config(home: Path, capsys: pytest.CaptureFixture[
     _, status = told(capsys, "status", "--home", str(home))
     assert (status["documents"], status["behind"]) == (4, {})
     _, values = told(capsys, "config", "--home", str(home))
-    assert values["retriever.kind"] == {"value": "search.hybrid", "from": "default"}
+    assert values["retriever.kind"] == {"value": "search.linked", "from": "default"}
     for command in ("docs", "status", "config"):
         assert main([command, "--home", str(home)]) == 0
     assert main(["search", "--home", str(home), "FrostTag"]) == 0

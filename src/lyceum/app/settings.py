@@ -40,11 +40,15 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
     origin = {f"{name}.{key}": "default" for name, table in tables.items() for key in table}
     file = folder / "lyceum.toml"
     _lay_over(tables, origin, read(file), str(file))
+    given: dict[str, dict[str, Any]] = {}
+    named = {}
     for variable, value in environment.items():
         if variable.startswith("LYCEUM_") and variable not in PLAIN and "__" in variable:
             name, _, key = variable.removeprefix("LYCEUM_").lower().partition("__")
-            tables.setdefault(name, {})[key] = _value(value)
-            origin[f"{name}.{key}"] = variable
+            given.setdefault(name, {})[key] = _value(value)
+            named[f"{name}.{key}"] = variable
+    _lay_over(tables, origin, given, "the environment")
+    origin |= named
     if tables["chat"].get("kind") == "models.openai" and environment.get("LYCEUM_CHAT_KEY"):
         tables["chat"]["key"] = environment["LYCEUM_CHAT_KEY"]
         origin["chat.key"] = "LYCEUM_CHAT_KEY"
@@ -64,14 +68,22 @@ def overlaid(settings: Settings, tables: Mapping[str, Any], said: str) -> Settin
 def _lay_over(
     tables: dict[str, dict[str, Any]], origin: dict[str, str], over: Mapping[str, Any], said: str
 ) -> None:
-    """Another kind starts from nothing, the same kind keeps what is not named."""
     for name, table in over.items():
         if not isinstance(table, Mapping):
             raise ConfigError(f"{said}: {name!r} stands outside a table.", hint="Put it under a [table].")
-        if "kind" in table and table["kind"] != tables.get(name, {}).get("kind"):
-            tables[name] = {}
-        tables.setdefault(name, {}).update(table)
+        tables[name] = _laid_over(tables.get(name, {}), table)
         origin.update({f"{name}.{key}": said for key in table})
+
+
+def _laid_over(table: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Another kind starts from nothing, the same kind keeps what is not named; so do the parts of a part."""
+    kept = table if over.get("kind", table.get("kind")) == table.get("kind") else {}
+    laid = dict(kept)
+    for key, value in over.items():
+        under = kept.get(key)
+        both = isinstance(under, Mapping) and isinstance(value, Mapping)
+        laid[key] = _laid_over(under or {}, value) if both else value
+    return laid
 
 
 def read(file: Path) -> dict[str, Any]:

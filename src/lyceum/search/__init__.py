@@ -6,6 +6,7 @@ MAKERS = {
     "dense": "lyceum.search.single:dense",
     "reranked": "lyceum.search.reranked:Reranked",
     "hybrid": "lyceum.search.hybrid:Hybrid",
+    "linked": "lyceum.search.linked:Linked",
     "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }
