@@ -7,6 +7,7 @@ MAKERS = {
     "reranked": "lyceum.search.reranked:Reranked",
     "hybrid": "lyceum.search.hybrid:Hybrid",
     "linked": "lyceum.search.linked:Linked",
+    "recursive": "lyceum.search.recursive:Recursive",
     "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }

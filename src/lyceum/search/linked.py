@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from lyceum.core.errors import LyceumError
 from lyceum.core.protocols import Analyzer, Ledger, Links, Retriever
 from lyceum.core.trace import span
 from lyceum.core.types import Found, Hit, Query
@@ -42,18 +44,25 @@ class Linked:
             return await self.retriever(query)
         hits = await self.retriever(replace(query, top_k=max(DEPTH, query.top_k)))
         with span("search.links") as facts:
-            top, low = (hits[0].score, hits[:DEPTH][-1].score) if hits else (1.0, 0.0)
-            scale = (top - low) or 1.0
-            base = {hit.chunk.number: (hit.score - low) / scale for hit in hits}
-            titled = dict(await self.links.find(query, MOST_HITS))
-            scores = named(base, titled)
-            seeds = best(scores)[:SEEDS]
-            around = await self.links.around(query, seeds)
-            final = corrected(scores, seeds, around)
-            facts.update(titled=len(titled), linked=sum(map(len, around.values())))
-            ranked = [(number, low + scale * (1 + TITLE) * final[number]) for number in best(final)]
-            gains = {number: (1 + TITLE) * final[number] - base.get(number, 0.0) for number in final}
-            return await self._hits(query, hits, ranked, gains)
+            try:
+                return await self._linked(query, hits, facts)
+            except LyceumError as problem:
+                facts["warning"] = f"not linked: {problem.code}"
+                return hits[: query.top_k]
+
+    async def _linked(self, query: Query, hits: Sequence[Hit], facts: dict[str, Any]) -> list[Hit]:
+        top, low = (hits[0].score, hits[:DEPTH][-1].score) if hits else (1.0, 0.0)
+        scale = (top - low) or 1.0
+        base = {hit.chunk.number: (hit.score - low) / scale for hit in hits}
+        titled = dict(await self.links.find(query, MOST_HITS))
+        scores = named(base, titled)
+        seeds = best(scores)[:SEEDS]
+        around = await self.links.around(query, seeds)
+        final = corrected(scores, seeds, around)
+        facts.update(titled=len(titled), linked=sum(map(len, around.values())))
+        ranked = [(number, low + scale * (1 + TITLE) * final[number]) for number in best(final)]
+        gains = {number: (1 + TITLE) * final[number] - base.get(number, 0.0) for number in final}
+        return await self._hits(query, hits, ranked, gains)
 
     async def _hits(
         self, query: Query, hits: Sequence[Hit], ranked: Sequence[tuple[int, float]], gains: Scores
