@@ -55,6 +55,8 @@ NAMERS = (
 )
 BEARERS = f"SELECT c.number FROM chunks c {SEEN} WHERE c.title = ? ORDER BY c.number"
 UNUSED = "NOT EXISTS (SELECT 1 FROM chunks WHERE {} = ?1)"
+# Words of removed texts stay in old parts of the index until these are merged: 500 pages of that at a time.
+MERGE = "INSERT INTO texts (texts, rank) VALUES ('merge', -500)"
 EARLIER = (
     "INSERT OR IGNORE INTO named SELECT ?1, c.number FROM texts t JOIN chunks c ON c.number = t.rowid"
     " WHERE t.words MATCH ?2 AND c.title IS NOT ?1"
@@ -126,6 +128,8 @@ class Links:
             db.execute("BEGIN IMMEDIATE")
             with db:
                 _take(db, self._titles, list({change.number: change for change in changes}.values()))
+            if any(change.kind == "remove" for change in changes):
+                db.execute(MERGE)
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         sealed = state.seal([self.file], {})
         state.write(self.folder, {**known, "position": changes[-1].sequence, "files": sealed})
@@ -275,8 +279,10 @@ def _take(db: sqlite3.Connection, titles: _Titles, changes: Sequence[Change]) ->
         if change.kind == "readers":
             db.execute("UPDATE chunks SET owner = ? WHERE number = ?", [_owner(db, change), change.number])
     _drop_unused(db, titles, {row[1:] for row in touched})
-    if gone:  # their words leave the index with the segments that hold them
-        db.execute("INSERT INTO texts (texts, rank) VALUES ('merge', 200)")
+    if (
+        gone
+    ):  # their words stay in old parts of the index until these are merged: some of that is done each time
+        db.execute("INSERT INTO texts (texts, rank) VALUES ('merge', -500)")
 
 
 def _keep(db: sqlite3.Connection, titles: _Titles, puts: Sequence[Change]) -> None:
