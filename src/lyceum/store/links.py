@@ -130,14 +130,17 @@ class Links:
                 _take(db, self._titles, list({change.number: change for change in changes}.values()))
             if any(change.kind == "remove" for change in changes):
                 db.execute(MERGE)
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         sealed = state.seal([self.file], {})
         state.write(self.folder, {**known, "position": changes[-1].sequence, "files": sealed})
         self._told = state.stamp(self.folder)
 
     def _connected(self) -> sqlite3.Connection:
+        """Open the file to write; no WAL, whose shared memory dies with a damaged file and takes the process along.
+
+        Nothing is spilled before a commit, so that questions wait for no more than that.
+        """
         db = sqlite3.connect(self.file, timeout=30, isolation_level=None)
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
+        for pragma in ("synchronous = FULL", "secure_delete = ON", "cache_spill = OFF"):
             db.execute(f"PRAGMA {pragma}")
         return db
 
