@@ -29,8 +29,10 @@ from lyceum.core.text import dense_text
 from lyceum.core.types import Chunk, Document, Query
 from lyceum.search.analyzer import Standard
 from lyceum.search.hybrid import Hybrid
+from lyceum.search.linked import Linked
 from lyceum.search.single import Single
 from lyceum.store.ledger import Ledger
+from lyceum.store.links import Links
 from lyceum.store.postings import Postings
 from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
@@ -155,11 +157,13 @@ async def measure(
     ledger = Ledger(home)
     store = Store(home, ledger)
     lexical, dense = Postings(home, Standard()), Vectors(home, prepared, ledger, store.keep_vectors)
-    store.views += [lexical, dense]
+    links = Links(home)
+    store.views += [lexical, dense, links]
     started = time.process_time()
     for start in range(0, len(made), 200):
         await store.put(made[start : start + 200])
     rate = count / (time.process_time() - started)
+    links_size = sum(file.stat().st_size for file in links.folder.iterdir())
     size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file())  # noqa: ASYNC240
     asked = [
         row["text"] for name in ("squad_en", "hotpotqa_en") for row in common.dataset(folder, name).queries
@@ -168,6 +172,7 @@ async def measure(
     vectors = await common.Cached(encoder)(asked[:queries])
     few, all_of = frozenset(f"p{n}" for n in range(4)), EVERYBODY
     figures = {"index_per_cpu_s": rate, "encode_per_cpu_s": encode_rate, "bytes_per_chunk": size / count}
+    figures["links_bytes_per_chunk"] = links_size / count
     truth = np.array(list(known.values())[:real_count])
     for name, readers in (("", all_of), ("_readers", few)):
         figures[f"recall{name}"] = await recall((ledger, lexical, dense, truth), vectors[:100], readers)
@@ -179,6 +184,8 @@ async def measure(
         "lexical": Single(ledger, lexical),
         "vector": Single(ledger, dense, "vectors"),
         "hybrid": Hybrid(ledger, lexical, dense),
+        "linked": Linked(ledger, links, Standard(), Hybrid(ledger, lexical, dense)),
+        "linked_always": Linked(ledger, links, Standard(), Hybrid(ledger, lexical, dense), least=0),
     }
     for part, retriever in parts.items():
         for suffix, readers in (("", all_of), ("_readers", few)):
@@ -203,7 +210,9 @@ from pathlib import Path
 from lyceum.core.types import Query
 from lyceum.search.analyzer import Standard
 from lyceum.search.hybrid import Hybrid
+from lyceum.search.linked import Linked
 from lyceum.store.ledger import Ledger
+from lyceum.store.links import Links
 from lyceum.store.postings import Postings
 from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
@@ -214,9 +223,9 @@ async def main():
     home = Path(sys.argv[1]); started = time.process_time()
     ledger = Ledger(home); store = Store(home, ledger)
     views = [Postings(home, Standard()), Vectors(home, Prepared(), ledger, store.keep_vectors)]
-    store.views += views
+    links = Links(home); store.views += [*views, links]
     await store.catch_up()
-    hybrid = Hybrid(ledger, *views)
+    hybrid = Linked(ledger, links, Standard(), Hybrid(ledger, *views), least=0)
     vector = tuple([0.05] * 384); readers = frozenset({f"p{n}" for n in range(60)})
     await hybrid(Query(text="history of the university", vector=vector, readers=readers))
     opened = time.process_time() - started
@@ -270,9 +279,9 @@ def query_encoding(encoder: Any) -> float:
 
 TARGETS = {
     "lexical_x1_ms": (2.5, "<="), "vector_x1_ms": (3.5, "<="), "hybrid_x1_ms": (6, "<="),
-    "hybrid_readers_x1_ms": (8, "<="), "recall": (0.97, ">="), "recall_readers": (0.97, ">="),
-    "open_cpu_s": (1, "<="), "resident_mb": (500, "<="), "bytes_per_chunk": (6000, "<="),
-    "index_per_cpu_s": (2000, ">="), "encode_query_ms": (4, "<="),
+    "hybrid_readers_x1_ms": (8, "<="), "linked_always_x1_ms": (15, "<="), "recall": (0.97, ">="),
+    "recall_readers": (0.97, ">="), "open_cpu_s": (1, "<="), "resident_mb": (500, "<="),
+    "bytes_per_chunk": (6000, "<="), "index_per_cpu_s": (2000, ">="), "encode_query_ms": (4, "<="),
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from lyceum.core.types import Chunk, Document, Element, Query
 from lyceum.search.analyzer import Standard
 from lyceum.search.hybrid import Hybrid
 from lyceum.store.ledger import Ledger
+from lyceum.store.links import Links
 from lyceum.store.postings import Postings
 from lyceum.store.store import Store
 from lyceum.store.vectors import Vectors
@@ -64,7 +65,7 @@ def document(source: str, *texts: str, readers: frozenset[str] = ALL, version: s
 
 
 class Home:
-    """A ledger with both views in a folder."""
+    """A ledger with its views in a folder."""
 
     def __init__(self, folder: Path, encoder: ToyEncoder | None = None) -> None:
         self.folder = folder
@@ -73,7 +74,8 @@ class Home:
         self.store = Store(folder, self.ledger)
         self.lexical = Postings(folder, Standard())
         self.dense = Vectors(folder, self.encoder, self.ledger, self.store.keep_vectors)
-        self.store.views += [self.lexical, self.dense]
+        self.links = Links(folder)
+        self.store.views += [self.lexical, self.dense, self.links]
         self.hybrid = Hybrid(self.ledger, self.lexical, self.dense)
 
     async def texts(self, text: str, **more: Any) -> list[str]:

@@ -42,7 +42,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
     "gloss": {"kind": "search.gloss"},
-    "retriever": {"kind": "search.history", "retriever": {"kind": "search.hybrid"}},
+    "retriever": {
+        "kind": "search.history",
+        "retriever": {"kind": "search.linked", "retriever": {"kind": "search.hybrid"}},
+    },
     "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
     "chat": {"kind": "none"},
@@ -118,6 +121,7 @@ def build(
     from lyceum.ingest.pipeline import Ingest
     from lyceum.observe.metrics import Metrics
     from lyceum.store.ledger import Ledger
+    from lyceum.store.links import Links
     from lyceum.store.postings import Postings
     from lyceum.store.store import Store
 
@@ -125,16 +129,15 @@ def build(
     store = once("library", lambda: Store(home, ledger))
     lexical = parts["view"] = once("lexical", lambda: Postings(home, part("analyzer")))
     embedder = once("embedder", lambda: _glossed(part("encoder"), part("gloss")))
-    pictures = once(
-        "pictures", lambda: make("reader", tables["reader"], parts)
-    )  # a long document holds up none
+    # A reader of its own: a long document that is being read holds up no picture.
+    pictures = once("pictures", lambda: make("reader", tables["reader"], parts))
     once("draw", lambda: Drawn(store, pictures))
     dense = once("dense", lambda: _dense(store, embedder))
+    links = once("links", lambda: Links(home))
     if "library" not in (replace or {}):  # a store that is shared keeps the views that it writes
-        store.views[:] = [view for view in (lexical, dense) if view is not None]
+        store.views[:] = [view for view in (lexical, dense, links) if view is not None]
     if dense is None:
         notes.append("No encoder: lexical search only. `lyceum models add minilm` installs one.")
-    if dense is None:
         tables["retriever"] = _lexical(tables["retriever"])
     for name in BUILT:
         part(name)
@@ -190,19 +193,7 @@ class Drawn:
 
 def builder(platform: Platform) -> Build:
     """Return the Build that makes other answerers over an open platform's documents; it closes them, too."""
-    below = (
-        "pictures",
-        "draw",
-        "ledger",
-        "library",
-        "lexical",
-        "dense",
-        "embedder",
-        "analyzer",
-        "encoder",
-        "gloss",
-        "spans",
-    )
+    below = "pictures draw ledger library lexical dense links embedder analyzer encoder gloss spans".split()
 
     def made(configuration: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> Answerer:
         shared = {name: platform.parts[name] for name in below}

@@ -66,7 +66,7 @@ def test_ledger_put_back_by_hand_is_noticed(tmp_path: Path) -> None:
             (tmp_path / name).unlink(missing_ok=True)
         (tmp_path / "copy.db").replace(tmp_path / "ledger.db")
         again = Home(tmp_path)
-        assert set(await again.store.behind()) == {"postings", "vectors-toy-1"}
+        assert set(await again.store.behind()) == {"postings", "vectors-toy-1", "links"}
         await again.store.catch_up()
         assert await again.texts("words") == ["old words"]
 
@@ -87,7 +87,7 @@ def test_views_that_ignore_the_identity_are_wrong(tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         again = Home(tmp_path / "home")
-        assert set(await again.store.behind()) == {"postings", "vectors-toy-1"}
+        assert set(await again.store.behind()) == {"postings", "vectors-toy-1", "links"}
         again.ledger.identity = lambda: _known(kept)  # type: ignore[method-assign]
         await again.store.put([document("c.md", "quiet words")])
         assert await again.lexical.find(_query("zebra"), 5) != []

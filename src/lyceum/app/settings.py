@@ -40,14 +40,18 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
     origin = {f"{name}.{key}": "default" for name, table in tables.items() for key in table}
     file = folder / "lyceum.toml"
     _lay_over(tables, origin, read(file), str(file))
+    given: dict[str, dict[str, Any]] = {}
+    named = {}
     for variable, value in environment.items():
         if variable.startswith("LYCEUM_") and variable not in PLAIN and "__" in variable:
             name, *keys = variable.removeprefix("LYCEUM_").lower().split("__")
-            nested = {keys.pop(): _value(value)}
+            nested: dict[str, Any] = {keys.pop(): _value(value)}
             for key in reversed(keys):  # LYCEUM_RETRIEVER__RETRIEVER__WEIGHT
                 nested = {key: nested}
-            tables[name] = _laid(tables.get(name, {}), nested)
-            origin.update({f"{name}.{key}": variable for key in nested})
+            given[name] = _laid(given.get(name, {}), nested)
+            named.update({f"{name}.{key}": variable for key in nested})
+    _lay_over(tables, origin, given, "the environment")
+    origin |= named
     if tables["chat"].get("kind") == "models.openai" and environment.get("LYCEUM_CHAT_KEY"):
         tables["chat"]["key"] = environment["LYCEUM_CHAT_KEY"]
         origin["chat.key"] = "LYCEUM_CHAT_KEY"
@@ -67,7 +71,6 @@ def overlaid(settings: Settings, tables: Mapping[str, Any], said: str) -> Settin
 def _lay_over(
     tables: dict[str, dict[str, Any]], origin: dict[str, str], over: Mapping[str, Any], said: str
 ) -> None:
-    """Another kind starts from nothing, the same kind keeps what is not named."""
     for name, table in over.items():
         if not isinstance(table, Mapping):
             raise ConfigError(f"{said}: {name!r} stands outside a table.", hint="Put it under a [table].")
@@ -76,8 +79,8 @@ def _lay_over(
 
 
 def _laid(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one table laid over another, nested ones likewise."""
-    kept = {} if "kind" in over and over["kind"] != under.get("kind") else dict(under)
+    """Return one table laid over another, nested ones likewise: another kind starts from nothing."""
+    kept = {} if "kind" in over and over["kind"] != under.get("kind", over["kind"]) else dict(under)
     for key, value in over.items():
         below = kept.get(key)
         nested = isinstance(value, Mapping) and isinstance(below, Mapping)

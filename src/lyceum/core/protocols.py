@@ -121,6 +121,14 @@ class Vocabulary(Protocol):
         ...
 
 
+class Links(View, Protocol):
+    """A view that knows which chunks name which documents; `find` gives those whose title stands in a question."""
+
+    async def around(self, query: Query, numbers: Sequence[int]) -> dict[int, dict[int, float]]:
+        """Return for chunks those around them that `query` may see, each with the share of its link, up to 1."""
+        ...
+
+
 class Retriever(Protocol):
     """Query to hits, ranked, alive and readable."""
 

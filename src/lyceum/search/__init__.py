@@ -17,6 +17,8 @@ MAKERS = {
     "decomposed": "lyceum.search.decomposed:Decomposed",
     "selfquery": "lyceum.search.selfquery:SelfQuery",
     "routed": "lyceum.search.routed:Routed",
+    "linked": "lyceum.search.linked:Linked",
+    "recursive": "lyceum.search.recursive:Recursive",
     "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }
