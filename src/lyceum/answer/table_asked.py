@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lyceum.answer.table_cells import WRITTEN, words
+from lyceum.answer.table_cells import WRITTEN, number, words
 from lyceum.answer.table_sheet import Sheet
 from lyceum.core.text import CJK, has_cjk
 
@@ -200,11 +200,15 @@ class Asked:
         )  # fmt: skip
 
     def _aligned(self, found: list[Cell]) -> list[Cell]:
-        """Drop a second, looser match in the rows and column of another one that is longer."""
-        return [
+        """Drop looser matches beside a longer one, and as many of the shortest as leave no row."""
+        kept = [
             one for one in found
-            if not any(o is not one and o.column == one.column and len(o.phrase) > len(one.phrase) and not one.exact and set(o.rows) <= set(one.rows) for o in found)
+            if one.exact or not any(o.column == one.column and len(o.phrase) > len(one.phrase) and set(o.rows) <= set(one.rows) for o in found)
         ]  # fmt: skip
+        loose = sorted((one for one in kept if not one.exact), key=lambda one: len(one.phrase))
+        while loose and not _common(kept):
+            kept.remove(loose.pop(0))
+        return kept
 
     @cached_property
     def explained(self) -> float:
@@ -220,6 +224,14 @@ class Asked:
         return sum(map(float, known)) / len(telling) if telling else 1.0
 
 
+def _common(cells: Sequence[Cell]) -> set[int]:
+    """Return the rows that hold one of the cells of each column."""
+    columns: dict[int, set[int]] = {}
+    for one in cells:
+        columns.setdefault(one.column, set()).update(one.rows)
+    return set.intersection(*columns.values()) if columns else {-1}
+
+
 def _shortens(short: str, word: str) -> bool:
     """Say whether a heading's word is the beginning of a word or its letters in order: pos, pts."""
     if not 3 <= len(short) <= 5 or len(word) <= len(short) or short[0] != word[0]:
@@ -231,6 +243,4 @@ def _shortens(short: str, word: str) -> bool:
 
 
 def _amounted(text: str) -> float:
-    from lyceum.answer.table_cells import number
-
     return float(WRITTEN[text]) if text in WRITTEN else number(text) or 0.0

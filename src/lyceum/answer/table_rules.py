@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lyceum.answer.table_asked import DATED, Asked, Bound, Cell
 from lyceum.answer.table_cells import words
@@ -168,6 +169,11 @@ class Rules:
             return f"SELECT SUM(v{column}) FROM t{where}", *arguments
         if not self.asked.has(COUNTS):
             return None
+        if self._rows() == 1 and self.asked.cells and (total := self.measure(set())) is not None and not self.asked.bounds:
+            return f"SELECT c{total} FROM t{where}", *arguments
+        kind = self._near(match.end(), 12)
+        if kind is not None and not self.sheet.numeric[kind - 1] and not self.asked.has(r"\btimes\b"):
+            return f"SELECT COUNT(DISTINCT c{kind}) FROM t{where}", *arguments
         if self.asked.has(r"\b(?:different|unique|distinct)\b|不同"):
             shown = self.target([], at=match.end())
             return f"SELECT COUNT(DISTINCT c{shown}) FROM t{where}", *arguments
@@ -279,12 +285,15 @@ class Rules:
         """Return the columns of numbers that are no rank, no year and not in `but`."""
         return [
             column + 1 for column, name in enumerate(self.sheet.columns)
-            if self.sheet.numeric[column] and column not in but and not RANKED.search(name) and not DATED.search(name)
+            if self.sheet.numeric[column] and column not in but and not self._orders(column) and not DATED.search(name)
         ]  # fmt: skip
 
     def measure(self, but: set[int], hints: str = "", at: int = 0) -> int | None:
         """Return the column by which rows are compared: named, hinted at, or the only one of numbers."""
-        named = [one for one in self.asked.named if one.column not in but and self.sheet.numeric[one.column]]
+        named = [
+            one for one in self.asked.named
+            if one.column not in but and self.sheet.numeric[one.column] and (hints or not self._orders(one.column))
+        ]  # fmt: skip
         if named:
             best = min(named, key=lambda one: (one.start < at, abs(one.start - at), -one.share))
             return best.column + 1
@@ -293,10 +302,19 @@ class Rules:
         if self.asked.has(r"\byears?\b|\bdate\b") and (found := self._column(DATED.pattern, numeric=True, but=but)) is not None:
             return found
         numbers = self._numbers(but)
-        if len(numbers) == 1:
+        total = [column for column in numbers if TOTAL.search(self.sheet.columns[column - 1])]
+        if len(numbers) == 1 or (len(total) == 1 and self.asked.has(r"\btotal\b|\bmedals\b|总|合计")):
             self.guessed += 1
-            return numbers[0]
+            return (total or numbers)[0]
         return None
+
+    def _orders(self, column: int) -> bool:
+        """Say whether a column only numbers or dates its rows: a rank, a year, 1 2 3 …"""
+        name, held = self.sheet.columns[column], [line[column] for line in self.sheet.values]
+        full = [one for one in held if one is not None]
+        steps = sum(b - a == 1 for a, b in pairwise(full))
+        years = sum(1500 <= one < 2101 for one in full) > 0.7 * len(full)
+        return bool(RANKED.search(name)) or years or (len(full) > 3 and steps > 0.9 * (len(full) - 1))
 
     def _near(self, at: int, most: int) -> int | None:
         close = [one for one in self.asked.named if 0 <= one.start - at <= most]
@@ -316,7 +334,7 @@ class Rules:
         after = [
             one for one in self.asked.named
             if 0 <= one.start - match.start() <= 45 and self.sheet.numeric[one.column]
-            and not RANKED.search(self.sheet.columns[one.column]) and not DATED.search(self.sheet.columns[one.column])
+            and not self._orders(one.column) and not DATED.search(self.sheet.columns[one.column])
         ]  # fmt: skip
         free = [
             one for one in after
@@ -356,6 +374,7 @@ class Rules:
     ) -> int:
         """Return the column whose cell is the answer: named after the asking word, of its kind, or the rows' names."""
         text = self.asked.text
+        used = [*used, *(column - 1 for bound in self.asked.bounds if (column := self._bounded(bound)))]
         ask = re.search(r"\b(?:which|what|whose|name|list|tell me)\b|哪|什么", text)
         start = at if at is not None else ask.end() if ask else None
         if start is not None:
@@ -379,6 +398,7 @@ class Rules:
         if left and not avoid_numbers and at is None and self.asked.cells:
             return left[0].column + 1
         self.guessed += 1
+        fallback = next((one.column for one in self.asked.cells if self._negated(one)), fallback)
         if fallback is not None:
             return fallback + 1
         names = [
