@@ -205,23 +205,23 @@ class Asked:
             one for one in found
             if one.exact or not any(o.column == one.column and len(o.phrase) > len(one.phrase) and set(o.rows) <= set(one.rows) for o in found)
         ]  # fmt: skip
+        title = {self.stem(word) for word in words(self.sheet.title)}
+        kept = [one for one in kept if one.exact or not title.issuperset(map(self.stem, words(one.phrase)))]
         loose = sorted((one for one in kept if not one.exact), key=lambda one: len(one.phrase))
         while loose and not _common(kept):
             kept.remove(loose.pop(0))
         return kept
 
     @cached_property
-    def explained(self) -> float:
-        """Return the share of the question's telling words that columns and cells account for."""
-        telling = [(word, start) for word, start, _ in self.tokens if word not in PLAIN]
+    def left(self) -> int:
+        """Return how many telling words of the question neither columns, cells, bounds nor the title account for."""
         heads = {self.stem(word) for one in self.named for word in words(self.sheet.columns[one.column])}
+        heads |= {self.stem(word) for word in words(self.sheet.title)}
         spans = [*((one.start, one.end) for one in self.cells), *self._bounded()]
-        title = {self.stem(word) for word in words(self.sheet.title)}
-        known = [
-            any(a <= start < b for a, b in spans) or self.stem(word) in heads or 0.7 * (self.stem(word) in title) or 0
-            for word, start in telling
-        ]  # fmt: skip
-        return sum(map(float, known)) / len(telling) if telling else 1.0
+        return sum(
+            word not in PLAIN and self.stem(word) not in heads and not any(a <= start < b for a, b in spans)
+            for word, start, _ in self.tokens
+        )
 
 
 def _common(cells: Sequence[Cell]) -> set[int]:

@@ -12,7 +12,7 @@ SCALES = {
     "percent": 0.01, "thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "百万": 1e6, "亿": 1e8,
 }  # fmt: skip
 _scale = re.compile(
-    r"\b(?:in|of)?\s?(thousand|million|billion)s?\b|[$€£¥]\s?(?:'|’)?(000)s?\b|(?<![\d.])(百万|万|亿|千)[元美股吨件人]|(%|percent|per cent|百分)",
+    r"\b(?:in|of)?\s?(thousand|million|billion)s?\b|[$€£¥]\s?(?:'|’)?(000)s?\b|(?<![\d.])(百万|万|亿|千)[元美股吨件人]|(%|percent|per cent|百分)|[$€£¥]\s?(m|bn|k)\b",
     re.I,
 )
 _months = "|".join(month_abbr[1:])
@@ -89,8 +89,11 @@ def scale(text: str) -> str:
     found = _scale.search(text)
     if found is None:
         return ""
-    named, zeros, chinese, _ = found.groups()
-    return named.lower() if named else "thousand" if zeros else chinese if chinese else "percent"
+    named, zeros, chinese, percent, letter = found.groups()
+    short = {"m": "million", "bn": "billion", "k": "thousand"}
+    return (
+        named.lower() if named else "thousand" if zeros else chinese or ("percent" if percent else short[letter.lower()])
+    )  # fmt: skip
 
 
 def shown(value: float) -> str:

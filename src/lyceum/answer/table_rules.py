@@ -38,13 +38,17 @@ LAST = r"(?:(?:listed|comes?|came|is|was|right|immediately|directly|just|the|pla
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """SQL with its arguments; `shape` says which rule made it, `guessed` how many of its parts it had to guess."""
+    """SQL with its arguments; `shape` says which rule made it, `guessed` how many of its parts it had to guess.
+
+    `fit` is how well the words of a sum fit its item; `unit` what is computed, empty for that of the table.
+    """
 
     sql: str
     shape: str
     arguments: tuple[object, ...] = ()
     guessed: int = 0
-    explained: float = 0.0
+    fit: float = 0.0
+    unit: str = ""
 
 
 class Rules:
@@ -63,9 +67,8 @@ class Rules:
             if (made := shape()) is not None:
                 sql, *arguments = made
                 return Plan(
-                    sql=str(sql), arguments=tuple(arguments), shape=shape.__name__, guessed=self.guessed,
-                    explained=self.asked.explained,
-                )  # fmt: skip
+                    sql=str(sql), arguments=tuple(arguments), shape=shape.__name__, guessed=self.guessed
+                )
         return None
 
     # --- shapes: each returns SQL and its arguments, or None -----------------------------------------------
@@ -77,7 +80,7 @@ class Rules:
                 anchor = next((one for one in self.asked.cells if 0 <= one.start - match.end() <= 8), None)
                 if anchor is None or re.fullmatch(r"(?:1[5-9]|20)\d\d", anchor.phrase) or self.asked.has(COUNTS):
                     continue
-                column = self.target([anchor.column], fallback=anchor.column)
+                column = anchor.column + 1 if self.asked.has(r"\bwho\b|谁") else self.target([anchor.column], fallback=anchor.column)
                 edge = "MAX" if sign == ">" else "MIN"
                 return (
                     f"SELECT c{column} FROM t WHERE row {sign} (SELECT {edge}(row) FROM t WHERE {self._one(anchor)})"
@@ -111,7 +114,7 @@ class Rules:
         largest, hints = degree[:2] if degree else (bool(later), r"date|year")
         column = self.measure({one.column for one in pair}, hints, degree[2] if degree else 0)
         marks = " OR ".join(self._one(one) for one in pair)
-        way = "DESC" if largest else "ASC"
+        way = "DESC" if largest != bool(self.asked.has(r"\brank(?:s|ed)?\b")) else "ASC"
         phrases = [one.phrase for one in pair]
         if column is None and degree and largest and self.asked.has(r"more|most"):  # who stands there more often
             self.guessed += 1
@@ -145,7 +148,8 @@ class Rules:
         dated = self._column(DATED.pattern)
         where, arguments = self.where()
         by = "row"
-        if dated is not None and self.sheet.numeric[dated - 1] and self._falls(dated - 1):
+        shown = self.asked.has(r"\b(?:chart|table|list|listed)\b")
+        if dated is not None and self.sheet.numeric[dated - 1] and not shown and self._mixed(dated - 1):
             by = f"v{dated}"
         return f"SELECT c{column} FROM t{where} ORDER BY {by} {'ASC' if first else 'DESC'} LIMIT 1", *arguments
 
@@ -193,7 +197,7 @@ class Rules:
         if column is None:
             self.guessed += 1
             return f"SELECT c{target} FROM t{where} GROUP BY c{target} ORDER BY COUNT(*) {way}, MIN(row) LIMIT 1", *arguments
-        if self.asked.has(r"^what (?:is|was|were|are) the (?:highest|most|largest|greatest|lowest|least|smallest|longest|shortest)\b(?! \w+ (?:in|of) the name)") and self._asks_value(column):
+        if self.asked.has(r"^what (?:is|was|were|are) the (?:highest|most|largest|greatest|lowest|least|smallest|longest|shortest)\b(?! \w+ (?:in|of) the name)"):
             target = column
         if self.sheet.columns[column - 1] and RANKED.search(self.sheet.columns[column - 1]) and not hints:
             way = "ASC" if largest else "DESC"
@@ -362,12 +366,10 @@ class Rules:
                     return one, two
         return None
 
-    def _falls(self, column: int) -> bool:
+    def _mixed(self, column: int) -> bool:
+        """Say whether dates do not go up from row to row."""
         held = [line[column] for line in self.sheet.values if line[column] is not None]
-        return len(held) > 1 and held[0] > held[-1]  # type: ignore[operator]
-
-    def _asks_value(self, column: int) -> bool:
-        return True
+        return any(a > b for a, b in pairwise(held))  # type: ignore[operator]
 
     def target(
         self, used: Sequence[int], fallback: int | None = None, at: int | None = None, avoid_numbers: bool = False

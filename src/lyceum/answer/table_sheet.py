@@ -5,6 +5,7 @@ A long table is split over chunks that repeat its header; `gathered` puts it tog
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,8 @@ from lyceum.core.protocols import Ledger
 from lyceum.core.text import squeeze, table_rows
 from lyceum.core.types import Chunk, Hit, Query
 
+_year = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_period = re.compile(r"\b(?:ended|ending|as (?:of|at)|years?|december|june|march|september|period)\b|年度|截至", re.I)
 STEP = 32  # chunks asked for at a time
 MOST = 5_000  # rows of a table that are computed over
 
@@ -63,8 +66,9 @@ class Sheet:
 
     @cached_property
     def scale(self) -> str:
-        """Return the scale stated above the table, as a whole."""
-        return next(filter(None, map(scale, (*self.columns, self.title))), "")
+        """Return the scale stated above the table or in its first labels."""
+        above = (*self.columns, *(line.cells[0] for line in self.lines[:4]), self.title)
+        return next((found for text in above if (found := scale(text)) not in ("", "percent")), "")
 
 
 async def gathered(ledger: Ledger, query: Query, hit: Hit) -> list[Chunk]:
@@ -121,10 +125,14 @@ def sheet(chunks: Sequence[Chunk], hit: Hit) -> Sheet | None:
 
 
 def _heads(cells: Sequence[str], names: Sequence[str]) -> bool:
-    """Say whether a row goes on with the header: no label, and no number but years."""
-    held = [cell for cell in cells[1:] if cell]
-    plain = all((n := number(cell)) is None or (1900 <= n <= 2100 and len(cell) < 12) or n <= 31 for cell in held)
-    return not (cells[0] if cells else "") and not names[0] and bool(held) and plain
+    """Say whether a row goes on with the header: words or years under an empty or unit-like label, no other number."""
+    label, held = (cells[0] if cells else ""), [cell for cell in cells[1:] if cell]
+    unit = not label or bool(scale(label)) or _period.search(label) is not None
+    years = sum(_year.search(cell) is not None for cell in held)
+    plain = all((n := number(cell)) is None or (_year.search(cell) and len(cell) < 40) or 0 < n <= 31 for cell in held)
+    if not held:
+        return not label or (bool(scale(label)) and not any(names[1:]))
+    return unit and plain and (years > 0 or (not label and not names[0]))
 
 
 def _spread(names: Sequence[str]) -> list[str]:

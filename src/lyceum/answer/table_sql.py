@@ -24,7 +24,7 @@ STEPS, RESULTS, LONGEST = 400, 200, 2_000  # thousands of machine steps, result 
 _token = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--|/\*|[A-Za-z_]\w*|\S")
 _tally = re.compile(r"\b(?:count|sum|avg|min|max|total|group_concat)\s*\(", re.I)
 LIMITS = {
-    sqlite3.SQLITE_LIMIT_LENGTH: 1_000_000, sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 60,
+    sqlite3.SQLITE_LIMIT_LENGTH: 1_000_000, sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100,
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 2, sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200,
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
 }  # fmt: skip
@@ -32,7 +32,7 @@ LIMITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The values of a query's first column as text, and the rows (from 0) that they were made of."""
+    """The values of a query's first column as text, or of all columns of its only row, and the rows (from 0) that they were made of."""
 
     values: tuple[str, ...]
     rows: tuple[int, ...]
@@ -47,7 +47,7 @@ def run(sheet: Sheet, sql: str, arguments: Sequence[object] = ()) -> Result:
             traced = [number for one in _traced(sql) for number in _numbers(db, one, arguments)]
         except (sqlite3.Error, sqlite3.Warning) as problem:
             raise _refused(f"The query failed: {problem}.") from problem
-    values = [row[0] for row in found if row[0] is not None]
+    values = [one for row in found for one in (row if len(found) == 1 else row[:1]) if one is not None]
     if not values or len(found) > RESULTS:
         raise _refused("The query finds nothing." if not values else "The query finds too much.")
     return Result(
