@@ -119,24 +119,27 @@ class Computed:
 
 
 def computations(question: str, found: Sheet, analyzer: Analyzer, rank: int = 0) -> list[Computation]:
-    """Return what the rules make of a question over one table, each with how sure it is."""
+    """Return what the first rules that fit make of a question over one table, with how sure it is."""
     asked = Asked(question, found, analyzer)
-    made = []
-    for plan in (Sums(asked)(), Rules(asked)()):
-        if plan is None:
+    for rules in (Sums(asked), Rules(asked)):
+        if (plan := rules()) is None:
             continue
         try:
             result = run(found, plan.sql, plan.arguments)
         except LyceumError:
             continue
         if result.rows and any(value.strip() for value in result.values):
-            made.append(Computation(plan=plan, result=result, sheet=found, sure=sure(plan, result, asked, rank)))
-    return made
+            return [Computation(plan=plan, result=result, sheet=found, sure=sure(plan, result, asked, rank))]
+    return []
 
 
 HARDER = re.compile(r"\b(?:consecutive\w*|in a row|not|never|without|other|same|only|both|each|every|but|until|difference|least|than|after|before)\b|n't\b")
-WEIGHTS: dict[str, float] = {}
-SLOPES = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+WEIGHTS = {
+    "average": -1.05, "beside": 1.41, "between": 1.26, "change": -1.71, "count": 0.31, "difference": 1.82,
+    "duration": -1.19, "ends": 0.69, "lookup": -0.09, "mean": 0.29, "percent_change": -0.17, "share": -2.74,
+    "sum": -1.72, "superlative": 0.94, "value": -2.29, "values": 0.78, "which_year": -1.06,
+}  # fmt: skip
+SLOPES = (-0.4, -0.89, -1.43, -1.0, 3.99, 0.17, -0.54)
 
 
 def features(plan: Plan, result: Result, asked: Asked, rank: int) -> tuple[float, ...]:

@@ -44,7 +44,7 @@ def run(sheet: Sheet, sql: str, arguments: Sequence[object] = ()) -> Result:
     with closing(_filled(sheet)) as db:
         try:
             found = db.execute(sql, arguments).fetchmany(RESULTS + 1)
-            traced = [number for one in _traced(sql) for number in _numbers(db, one, arguments)]
+            traced = [row for part, given in _traced(sql, arguments) for row in _numbers(db, part, given)]
         except (sqlite3.Error, sqlite3.Warning) as problem:
             raise _refused(f"The query failed: {problem}.") from problem
     values = [one for row in found for one in (row if len(found) == 1 else row[:1]) if one is not None]
@@ -104,7 +104,7 @@ def holds(cell: str | None, phrase: str) -> bool:
     return any(held[n : n + len(wanted)] == wanted for n in range(len(held) - len(wanted) + 1)) if wanted else False
 
 
-def _traced(sql: str) -> Iterator[str]:
+def _traced(sql: str, arguments: Sequence[object]) -> Iterator[tuple[str, Sequence[object]]]:
     """Yield the queries that give the rows of a query, or of those inside it where it has no table of its own."""
     depth, start = 0, 0
     for match in _token.finditer(sql):
@@ -114,13 +114,13 @@ def _traced(sql: str) -> Iterator[str]:
             start = match.end() if depth == 1 else start
         elif word == ")":
             depth -= 1
-            inner = sql[start : match.start()].strip()
-            if depth == 0 and inner.lower().startswith("select"):
-                yield from _traced(inner)
+            if depth == 0:
+                inner, before = sql[start : match.start()], sql[:start].count("?")
+                yield from _traced(inner, arguments[before : before + inner.count("?")])
         elif word == "from" and depth == 0:
             head = re.sub(r"(?i)^\s*select\s+(?:distinct\s)?", "", sql[: match.start()])
             rows = "group_concat(row)" if _tally.search(head) else "row"
-            yield f"SELECT {rows}, {head} {sql[match.start():]}"
+            yield f"SELECT {rows}, {head} {sql[match.start():]}", arguments
             return
 
 
