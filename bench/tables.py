@@ -119,7 +119,11 @@ def best(question: str, table: Sheet | None) -> Computation | None:
 
 def cited(row: Row, one: Computation) -> bool | None:
     """Say whether the numbers of the derivation stand in the rows that a computation would cite."""
-    wanted = [n for text in re.findall(r"\d[\d,]*(?:\.\d+)?", row["metadata"]["derivation"]) if (n := number(text)) is not None]
+    wanted = [
+        n
+        for text in re.findall(r"\d[\d,]*(?:\.\d+)?", row["metadata"]["derivation"])
+        if (n := number(text)) is not None
+    ]
     held = {
         abs(n) for at in one.result.rows for cell in one.sheet.lines[at].cells
         for text in re.findall(r"\d[\d,]*(?:\.\d+)?", cell) if (n := number(text)) is not None
@@ -142,7 +146,9 @@ def tally(name: str, rows: Sequence[tuple[str, Computation | None, bool]]) -> tu
     for kind, count in sorted(kinds.items()):
         mine = [(one, good) for k, one, good in rows if k == kind]
         told = [good for one, good in mine if one and one.sure >= THRESHOLD]
-        print(f"    {kind:24} n {count:4} right {sum(g for _, g in mine):4} chosen {len(told):4} right {sum(told):4}")
+        print(
+            f"    {kind:24} n {count:4} right {sum(g for _, g in mine):4} chosen {len(told):4} right {sum(told):4}"
+        )
     return right / len(rows), len(chosen) / len(rows), precision
 
 
@@ -152,7 +158,9 @@ def wiki(folder: Path, wanted: str) -> Iterator[Figure]:
     rows = []
     for row in questions(folder, WIKI, wanted):
         one = best(row["text"], sheets[row["metadata"]["table"]])
-        rows.append((one.plan.shape if one else "none", one, bool(one and denotes(one.result.values, row["answers"]))))
+        rows.append(
+            (one.plan.shape if one else "none", one, bool(one and denotes(one.result.values, row["answers"])))
+        )
     right, chosen, precision = tally(WIKI, rows)
     yield Figure("wiki_accuracy", right, ">= .20", right >= 0.20)
     yield Figure("wiki_chosen", chosen)
@@ -178,7 +186,9 @@ def tat(folder: Path, wanted: str) -> Iterator[Figure]:
     yield Figure("tat_arithmetic", right)
     yield Figure("tat_arithmetic_precision", precision)
     yield Figure("tat_scale", sum(scales) / max(len(scales), 1))
-    yield Figure("tat_cells_cited", sum(known) / max(len(known), 1), ">= .95", sum(known) >= 0.95 * len(known))
+    yield Figure(
+        "tat_cells_cited", sum(known) / max(len(known), 1), ">= .95", sum(known) >= 0.95 * len(known)
+    )
 
 
 async def end_to_end(folder: Path, name: str, wanted: str) -> Iterator[Figure]:
@@ -189,7 +199,9 @@ async def end_to_end(folder: Path, name: str, wanted: str) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as home:
         async with session.opened(settings.load(home, {})) as platform:
             batch = [corpora.read(key, row) for key, row in rows.items()]
-            await platform.store.put([(document, made, platform.splitter(document, made)) for document, made in batch])
+            await platform.store.put(
+                [(document, made, platform.splitter(document, made)) for document, made in batch]
+            )
             other = wire.builder(platform)({"answerer": COMPUTED})
             scores, own = [], []
             for one in asked:
@@ -204,7 +216,13 @@ async def end_to_end(folder: Path, name: str, wanted: str) -> Iterator[Figure]:
         f"{name} end to end, {wanted}: {before:.3f} -> {after:.3f}, {mean:+.3f} [{low:+.3f}, {high:+.3f}]; computed"
         f" {sum(own)} of {len(scores)}, won {won}, lost {lost}"
     )
-    return iter([Figure(f"{name[:4]}_plain", before), Figure(f"{name[:4]}_computed", after), Figure(f"{name[:4]}_gain", mean)])
+    return iter(
+        [
+            Figure(f"{name[:4]}_plain", before),
+            Figure(f"{name[:4]}_computed", after),
+            Figure(f"{name[:4]}_gain", mean),
+        ]
+    )
 
 
 async def on_examples(wanted: str) -> Iterator[Figure]:
@@ -216,7 +234,9 @@ async def on_examples(wanted: str) -> Iterator[Figure]:
             other = wire.builder(platform)({"answerer": COMPUTED})
             plain = [await platform.answerer(Query(text=row["question"])) for row in rows]
             sums = [await other(Query(text=row["question"])) for row in rows]
-    good = [[examples.right(row, one) for row, one in zip(rows, found, strict=True)] for found in (plain, sums)]
+    good = [
+        [examples.right(row, one) for row, one in zip(rows, found, strict=True)] for found in (plain, sums)
+    ]
     for row, one, two, a, b in zip(rows, plain, sums, *good, strict=True):
         if one.text != two.text:
             print(f"    {a:d}{b:d} {row['question']} {row['answers']} | {two.text[:150]!r}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ from lyceum.answer.current import current
 from lyceum.answer.table_asked import Asked
 from lyceum.answer.table_chat import computed
 from lyceum.answer.table_rules import Plan, Rules
-from lyceum.answer.table_sheet import Sheet, gathered, sheet, statement
+from lyceum.answer.table_sheet import Line, Sheet, gathered, sheet, statement
 from lyceum.answer.table_sql import Result, run
 from lyceum.answer.table_sums import Sums
 from lyceum.core.errors import LyceumError
@@ -29,10 +29,12 @@ from lyceum.core.trace import span, trace_id
 from lyceum.core.types import Answer, Citation, Hit, Query
 
 CITED = 5  # rows that are quoted
+RECKONED = ("change", "percent_change", "average", "sum", "share", "minus")  # shapes whose result has a unit
 DEPTH = 15  # hits among which tables are looked for
 # Words without which nothing is to be computed.
 COMPUTES = re.compile(
-    r"\bhow (?:many|much|long|often)\b|\bnumber of\b|\b(?:total|sum|combined|average|mean|differen\w+|change[ds]?|increase[ds]?|decrease[ds]?|"
+    r"\bhow (?:many|much|long|often)\b|\bnumber of\b|\b(?:total|sum|combined|average|mean|differen\w+|"
+    r"change[ds]?|increase[ds]?|decrease[ds]?|"
     r"growth|grew|percent\w*|ratio|proportion|more|less|fewer|most|least|\w+est|first|last|next|previous|before|after|above|below|top|"
     r"at least|at most|longer|taller|older|larger|higher|lower|greater|earlier|later|latest|exceed\w*|both)\b|%|"
     r"多少|几|总|合计|平均|最|差|比|增|减|占|第一|超过|以上|以下|之前|之后|变化",
@@ -59,7 +61,8 @@ class Computed:
     ) -> None:  # fmt: skip
         assert 0 < threshold <= 1, threshold
         assert tables >= 1, tables
-        self.answerer, self.retriever, self.ledger, self.analyzer, self.chat = answerer, retriever, ledger, analyzer, chat
+        self.answerer, self.retriever, self.ledger = answerer, retriever, ledger
+        self.analyzer, self.chat = analyzer, chat
         self.threshold, self.tables, self.seconds = threshold, tables, seconds
 
     async def __call__(self, query: Query) -> Answer:
@@ -112,10 +115,10 @@ class Computed:
         best = max(made, key=lambda one: one.sure, default=None)
         if self.chat is None or not sheets or (best and best.sure >= self.threshold):
             return best
-        said = await computed(self.chat, query.text, sheets[0], self.seconds)
-        if said is None:
+        if (said := await computed(self.chat, query.text, sheets[0], self.seconds)) is None:
             return best
-        return Computation(plan=Plan(sql=said[0], shape="model"), result=said[1], sheet=sheets[0], sure=self.threshold)
+        plan = Plan(sql=said[0], shape="model")
+        return Computation(plan=plan, result=said[1], sheet=sheets[0], sure=self.threshold)
 
 
 def computations(question: str, found: Sheet, analyzer: Analyzer, rank: int = 0) -> list[Computation]:
@@ -133,27 +136,27 @@ def computations(question: str, found: Sheet, analyzer: Analyzer, rank: int = 0)
     return []
 
 
-HARDER = re.compile(r"\b(?:consecutive\w*|in a row|not|never|without|other|same|only|both|each|every|but|until|difference|least|than|after|before)\b|n't\b")
+HARDER = re.compile(
+    r"\b(?:consecutive\w*|in a row|not|never|without|other|same|only|both|each|every|but|until|difference|least|"
+    r"than|after|before)\b|n't\b"
+)
 WEIGHTS = {
-    "average": -1.05, "beside": 1.41, "between": 1.26, "change": -1.71, "count": 0.31, "difference": 1.82,
-    "duration": -1.19, "ends": 0.69, "lookup": -0.09, "mean": 0.29, "percent_change": -0.17, "share": -2.74,
-    "sum": -1.72, "superlative": 0.94, "value": -2.29, "values": 0.78, "which_year": -1.06,
+    "average": -0.92, "beside": 1.61, "between": 1.58, "change": -1.59, "count": 0.36, "difference": 1.82,
+    "ends": 0.74, "lookup": 0.15, "mean": 0.36, "percent_change": -0.15, "share": -2.47, "sum": -1.69, "superlative": 1.06,
+    "value": -2.3, "values": 1.13, "which_year": -1.42,
 }  # fmt: skip
-SLOPES = (-0.4, -0.89, -1.43, -1.0, 3.99, 0.17, -0.54)
+SLOPES = (-0.38, -0.96, -1.47, -1.0, 4.1, -0.51)
 
 
 def features(plan: Plan, result: Result, asked: Asked, rank: int) -> tuple[float, ...]:
     """Return what speaks for and against a plan.
 
-    That is: words left over, guesses, several values, a later table, the fit of a sum's item, cells that are exact,
-    words that ask for more than the rules know.
+    That is: words left over, guesses, several values, a later table, the fit of a sum's item, words that ask for
+    more than the rules know.
     """
     harder = len(HARDER.findall(asked.text))
-    exact = sum(one.exact for one in asked.cells)
-    return (
-        float(min(asked.left, 5)), float(plan.guessed), float(len(result.values) > 1), float(rank > 0), plan.fit,
-        float(min(exact, 3)), float(harder),
-    )  # fmt: skip
+    several, later = float(len(result.values) > 1), float(rank > 0)
+    return float(min(asked.left, 5)), float(plan.guessed), several, later, plan.fit, float(harder)
 
 
 def sure(plan: Plan, result: Result, asked: Asked, rank: int) -> float:
@@ -164,32 +167,29 @@ def sure(plan: Plan, result: Result, asked: Asked, rank: int) -> float:
 
 
 def _answer(best: Computation, hits: list[Hit], seconds: float) -> Answer:
-    lines = [best.sheet.lines[row] for row in best.result.rows[:CITED]]
-    value = _value(best)
-    citations = tuple(_cited(line, number, best.result.values) for number, line in enumerate(lines, start=1))
+    rows = [best.sheet.lines[row] for row in best.result.rows]
+    citations = tuple(
+        _cited(line, number, best.result.values) for number, line in enumerate(rows[:CITED], start=1)
+    )
     first, *others = [f"{one.quote} [{one.number}]" for one in citations]
-    left = len(best.result.rows) - len(lines)
-    more = ("另有{} 行" if has_cjk(first) else "and {} more rows").format(left)
+    if left := len(rows) - len(citations):
+        others.append(f"… 另有 {left} 行" if has_cjk(first) else f"… and {left} more rows")
     return Answer(
-        text="\n".join([f"{value} — {first}", *others, *([more] if left else [])]), citations=citations,
+        text="\n".join([f"{_value(best)} — {first}", *others]), citations=citations,
         hits=tuple(hits), confidence=best.sure, trace_id=trace_id(), seconds=seconds,
     )  # fmt: skip
 
 
 def _value(best: Computation) -> str:
-    """Return the values as they are said: computed ones with the unit of the table or the cells."""
+    """Return the values as they are said: computed ones with the unit of the table or of the cells."""
     values = list(dict.fromkeys(best.result.values))
-    unit = best.plan.unit or best.sheet.scale if best.plan.unit != "none" and _reckoned(best.plan) else ""
-    if unit == "percent":
-        return f"{float(values[0]):.2f}".rstrip("0").rstrip(".") + "%" if len(values) == 1 else ", ".join(values)
-    return ", ".join(values) + (f" {unit}" if unit else "")
+    unit = (best.plan.unit or best.sheet.scale) if best.plan.shape in RECKONED else ""
+    if unit == "percent" and len(values) == 1:
+        return f"{round(float(values[0]), 2):g}%"
+    return ", ".join(values) + (f" {unit}" if unit not in ("", "none") else "")
 
 
-def _reckoned(plan: Plan) -> bool:
-    return plan.shape in ("change", "percent_change", "average", "sum", "share", "minus")
-
-
-def _cited(line: object, number: int, values: tuple[str, ...]) -> Citation:
-    quoted = statement(line)  # type: ignore[arg-type]
+def _cited(line: Line, number: int, values: Sequence[str]) -> Citation:
+    quoted = statement(line)
     mark = next(((start, end) for _, start, end in quoted.cells if quoted.quote[start:end] in values), None)
     return cite(quoted, number, mark)

@@ -37,14 +37,16 @@ _over = (
 _under = r"less than|fewer than|lower than|smaller than|shorter than|under|below|不到|小于|低于|少于"
 _year = r"\s(?:the year\s)?(?P<n>(?:1[5-9]|20)\d\d)\b"
 BOUNDS = [
-    (">=", rf"(?:at least|no less than|no fewer than|not less than|minimum of|至少|不少于|不低于)\s?(?:of\s)?{_amount}"),
+    (">=", rf"(?:at least|no less than|no fewer than|minimum of|至少|不少于|不低于)\s?(?:of\s)?{_amount}"),
     (">=", rf"{_amount} or (?:more|higher|greater|above)"),
     ("<=", rf"(?:at most|no more than|not more than|up to|至多|不超过)\s?{_amount}"),
     ("<=", rf"{_amount} (?:or (?:less|fewer|lower|under)|at most)"),
     (">", rf"(?:{_over})\s?(?:of\s)?{_amount}(?! place| position)"), ("<", rf"(?:{_under})\s?(?:of\s)?{_amount}"),
     (">", rf"\b(?:after|since){_year}"), ("<", rf"\b(?:before|prior to|until){_year}"),
 ]  # fmt: skip
-_range = re.compile(r"\b(?:between|from)\s(?:the years?\s)?(\d+(?:\.\d+)?)\s(?:and|to|through|-|–)\s(\d+(?:\.\d+)?)")
+_range = re.compile(
+    r"\b(?:between|from)\s(?:the years?\s)?(\d+(?:\.\d+)?)\s(?:and|to|through|-|–)\s(\d+(?:\.\d+)?)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,9 @@ class Asked:
     def _place(self, word: str) -> int | None:
         """Return where a heading's word or another form of it stands."""
         stem = self.stem(word)
-        return next((start for token, start, _ in self.tokens if token == word or self.stem(token) == stem), None)
+        return next(
+            (start for token, start, _ in self.tokens if token == word or self.stem(token) == stem), None
+        )
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -165,10 +169,11 @@ class Asked:
         free = [not any(a <= start < b for a, b in self.bounded) for _, start, _ in self.tokens]
         for size in range(min(12, len(self.tokens)), 0, -1):
             for first in range(len(self.tokens) - size + 1):
-                if all(free[first : first + size]) and self._telling(first, size):
-                    if (cell := self._found(first, size, index)) is not None:
-                        found.append(cell)
-                        free[first : first + size] = [False] * size
+                if not all(free[first : first + size]) or not self._telling(first, size):
+                    continue
+                if (cell := self._found(first, size, index)) is not None:
+                    found.append(cell)
+                    free[first : first + size] = [False] * size
         return self._agreeing(sorted(found, key=lambda one: one.start))
 
     def _telling(self, first: int, size: int) -> bool:
@@ -201,7 +206,13 @@ class Asked:
         phrase, rows = self.text[start:end], tuple(full or [row for row, _ in places[column]])
         same = phrase.isascii() and all(self.sheet.lines[row].cells[column].lower() == phrase for row in rows)
         return Cell(
-            column=column, phrase=phrase, rows=rows, exact=bool(full), whole=bool(full) and same, start=start, end=end
+            column=column,
+            phrase=phrase,
+            rows=rows,
+            exact=bool(full),
+            whole=bool(full) and same,
+            start=start,
+            end=end,
         )
 
     def _agreeing(self, found: list[Cell]) -> list[Cell]:

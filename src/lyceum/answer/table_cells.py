@@ -9,10 +9,11 @@ from calendar import month_abbr
 from lyceum.core.text import CJK
 
 SCALES = {
-    "percent": 0.01, "thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "百万": 1e6, "亿": 1e8,
+    "thousand": 1e3, "million": 1e6, "billion": 1e9, "万": 1e4, "亿": 1e8,
 }  # fmt: skip
 _scale = re.compile(
-    r"\b(?:in|of)?\s?(thousand|million|billion)s?\b|[$€£¥]\s?(?:'|’)?(000)s?\b|(?<![\d.])(百万|万|亿|千)[元美股吨件人]|(%|percent|per cent|百分)|[$€£¥]\s?(m|bn|k)\b",
+    r"\b(thousand|million|billion)s?\b|[$€£¥]\s?['’]?(000)s?\b|(?<![\d.])(百万|万|亿|千)[元美股吨件人]|"
+    r"(%|percent|per cent|百分)|[$€£¥]\s?(m|bn|k)\b",
     re.I,
 )
 _months = "|".join(month_abbr[1:])
@@ -34,9 +35,7 @@ _number = re.compile(
 _note = re.compile(r"\[[^\]]{1,12}\]|[*†‡]+$")
 _word = re.compile(rf"\d+(?:,\d{{3}})*(?:\.\d+)?|[{CJK}]|[^\W\d_{CJK}]+")
 WRITTEN = dict(
-    zip(
-        "zero one two three four five six seven eight nine ten eleven twelve".split(), range(13), strict=True
-    )
+    zip("zero one two three four five six seven eight nine ten eleven twelve".split(), range(13), strict=True)
 ) | dict(zip("零一二三四五六七八九十", range(11), strict=True))
 
 
@@ -47,7 +46,7 @@ def words(text: str) -> list[str]:
 
 
 def number(text: str) -> float | None:
-    """Return the first number of a cell; one in parentheses or behind a minus is negative, 3 million is multiplied."""
+    """Return a cell's first number; in parentheses or behind a minus it is negative, 3 million is multiplied."""
     found = _number.search(_note.sub("", text))
     if found is None:
         return None
@@ -59,14 +58,15 @@ def number(text: str) -> float | None:
 
 
 def date(text: str) -> float | None:
-    """Return a date as year + (month - 1) / 12 + (day - 1) / 372, so that dates compare; the year 0 when it has none."""
+    """Return a date as year + (month - 1) / 12 + (day - 1) / 372, so that dates compare; year 0 when it has none."""
     found = _day.search(text)
     if found is None:
         return None
     part = {key: value for key, value in found.groupdict().items() if value}
     month = next((value for key, value in part.items() if key[0] == "m"), "1")
     place = int(month) if month.isdigit() else list(month_abbr).index(month[:3].title())
-    day, year = (next((int(v) for k, v in part.items() if k[0] == one), none) for one, none in (("d", 1), ("y", 0)))
+    day = next((int(value) for key, value in part.items() if key[0] == "d"), 1)
+    year = next((int(value) for key, value in part.items() if key[0] == "y"), 0)
     return year + (place - 1) / 12 + (day - 1) / 372 if 1 <= place <= 12 and 1 <= day <= 31 else None
 
 
@@ -90,10 +90,9 @@ def scale(text: str) -> str:
     if found is None:
         return ""
     named, zeros, chinese, percent, letter = found.groups()
-    short = {"m": "million", "bn": "billion", "k": "thousand"}
-    return (
-        named.lower() if named else "thousand" if zeros else chinese or ("percent" if percent else short[letter.lower()])
-    )  # fmt: skip
+    if letter:
+        return {"m": "million", "bn": "billion", "k": "thousand"}[letter.lower()]
+    return "thousand" if zeros else "percent" if percent else (named or chinese).lower()
 
 
 def shown(value: float) -> str:

@@ -1,4 +1,4 @@
-"""A question and a sheet to SQL by a chat model; what it writes is run under the limits of `table_sql`, or refused."""
+"""A question and a sheet to SQL by a chat model; what it writes runs under the limits of `table_sql`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,9 @@ Sql = tuple[str, list[object]]
 
 TOTAL = re.compile(r"^(?:(?:grand |sub)?totals?|all|overall|average)\b|^(?:合计|总计|小计|总和|平均)", re.I)
 RANKED = re.compile(r"^(?:pos(?:ition)?|rank(?:ing)?|place|#|no)\b|^(?:排名|名次|序号)", re.I)
-DATED = re.compile(r"\b(?:year|date|season|when|released?|built|founded|opened|established)\b|年|日期|时间", re.I)
+DATED = re.compile(
+    r"\b(?:year|date|season|when|released?|built|founded|opened|established)\b|年|日期|时间", re.I
+)
 # Headings of what "who", "when" and "where" ask for.
 KINDS = [
     (r"\bwho\b|\bwhose\b|谁", re.compile(
@@ -25,34 +27,42 @@ KINDS = [
         r"champion|manager|coach|president|minister|governor|mayor|member|representative|actor|singer|runner)s?\b|"
         r"姓名|名字|人员|负责人|选手", re.I)),
     (r"\bwhen\b|\b(?:what|which) (?:year|date|season)\b|哪一?年|何时|什么时候", DATED),
-    (r"\bwhere\b|哪里|何处", re.compile(r"\b(?:venue|location|place|site|city|country|town)\b|地点|城市|地址|地区", re.I)),
+    (r"\bwhere\b|哪里|何处", re.compile(r"\b(?:venue|location|place|site|city|country|town)\b|地点|城市|地址", re.I)),
 ]  # fmt: skip
 # Superlatives and comparatives: whether the largest counts, and headings that they speak of.
 DEGREES = [
     (r"fastest|quickest|faster|quicker", False, r"time|lap|用时"),
     (r"oldest|older|earliest|earlier|最早", False, r"born|birth|built|opened|year|date|founded|年|日期"),
-    (r"youngest|newest|latest|most recent(?:ly)?|newer|最晚|最近", True, r"born|birth|built|opened|year|date|年|日期"),
+    (r"youngest|newest|latest|most recent|newer|最晚|最近", True, r"born|birth|built|opened|year|date|年|日期"),
     (r"longest|longer|slowest|最长", True, r"length|duration|time|distance|长度|时长"),
     (r"shortest|shorter|closest|closer|nearest|最短|最近", False, r"length|duration|time|height|distance|km|长度"),
-    (r"tallest|taller|heaviest|heavier|most populous|most expensive|最贵", True, r"height|weight|population|price|cost|价"),
-    (r"best|top|better", False, r"pos|rank|place|finish|名次|排名"), (r"worst", True, r"pos|rank|place|finish|名次|排名"),
-    (r"most|highest|largest|greatest|biggest|higher|larger|greater|bigger|more|maximum|最高|最多|最大|更高|更多|更大", True, ""),
-    (r"least|lowest|smallest|fewest|cheapest|lower|smaller|fewer|less|minimum|最低|最少|最小|更低|更少|更小", False, ""),
+    (r"tallest|taller|heaviest|heavier|most populous|most expensive", True, r"height|weight|population|price|cost"),
+    (r"best|top|better", False, r"pos|rank|place|finish|名次|排名"),
+    (r"worst", True, r"pos|rank|place|finish|名次|排名"),
+    (r"most|highest|largest|greatest|biggest|higher|larger|greater|bigger|more|最高|最多|最大|更高|更多", True, ""),
+    (r"least|lowest|smallest|fewest|cheapest|lower|smaller|fewer|less|minimum|最低|最少|最小|更低|更少", False, ""),
 ]  # fmt: skip
 COUNTS = r"\bhow many\b|\bnumber of\b|\bhow often\b|\btotal amount of\b|多少[个家人次名种项]|几[个家人次名种项]|数量"
 SUMS = r"\btotal\b|\bcombined\b|\bin all\b|\bsum\b|\badd\b|\bhow much\b|多少|总"
 MEANS = r"\baverage\b|\bmean\b|平均"
-_beside = r"(?:(?:listed|comes?|came|is|was|right|immediately|directly|just|the|place|name|ranked|finished) )*"
+_beside = (
+    r"(?:(?:listed|comes?|came|is|was|right|immediately|directly|just|the|place|name|ranked|finished) )*"
+)
 BESIDE = [
     (rf"{_beside}(?:after|below|following|behind|underneath)\b|之后|后面|下面", ">", "MAX", "ASC"),
     (rf"{_beside}(?:before|above|prior to|previous to|ahead of)\b|之前|前面|上面", "<", "MIN", "DESC"),
 ]
 ENDS = [
-    (r"\bfirst\b(?! name| place| round)|\b(?:top|beginning) of the (?:list|chart|table)\b|第一[个条行]|首[个次位]", "ASC"),
+    (
+        r"\bfirst\b(?! name| place| round)|\b(?:top|beginning) of the (?:list|chart|table)\b|第一[个条行]|首[个次位]",
+        "ASC",
+    ),
     (r"\blast\b(?! name| place| year)|\b(?:bottom|end) of the (?:list|chart|table)\b|\bfinal\b|最后", "DESC"),
 ]
 MORE = r"how (?:many|much) (?:more|fewer|less|longer|older|higher|larger)|\bdifference\b|\bdiffer\b|差|多多少|少多少"
-EXCEPT = re.compile(r"\b(?:other than|besides|aside from|except(?: for)?|excluding|not (?:from|in|by|a|an))\s(?:the\s)?$|除了?$")
+EXCEPT = re.compile(
+    r"\b(?:other than|besides|aside from|except(?: for)?|excluding|not (?:from|in|by|a|an))\s(?:the\s)?$|除了?$"
+)
 NONE = r"\b(?:no|not win(?: any)?|without(?: any)?|zero|never won(?: any)?|没有)\s?(?=\w)"
 
 
@@ -79,13 +89,16 @@ class Rules:
         self.used = {one.column for one in asked.cells}
         self.guessed = 0
         self.totals = [
-            n for n, line in enumerate(self.sheet.lines, 1) if TOTAL.search(next(filter(None, line.cells), ""))
+            n
+            for n, line in enumerate(self.sheet.lines, 1)
+            if TOTAL.search(next(filter(None, line.cells), ""))
         ]
 
     def __call__(self) -> Plan | None:
         """Return the plan of the first shape that fits, None when none does."""
         shapes = (
-            self.beside, self.difference, self.between, self.mean, self.ends, self.count, self.superlative, self.lookup,
+            self.beside, self.difference, self.between, self.mean, self.ends, self.count, self.superlative,
+            self.lookup,
         )  # fmt: skip
         for shape in shapes:
             self.guessed = 0
@@ -104,7 +117,9 @@ class Rules:
                 own = anchor.column
                 column = own + 1 if self.asked.has(KINDS[0][0]) else self.target({own}, fallback=own)
                 inner = f"SELECT {edge}(row) FROM t WHERE {_is(anchor)}"
-                return f"SELECT c{column} FROM t WHERE row {sign} ({inner}) ORDER BY row {order} LIMIT 1", [anchor.phrase]
+                return f"SELECT c{column} FROM t WHERE row {sign} ({inner}) ORDER BY row {order} LIMIT 1", [
+                    anchor.phrase
+                ]
         return None
 
     def difference(self) -> Sql | None:
@@ -128,14 +143,22 @@ class Rules:
         shown, given = f"c{pair[0].column + 1}", [one.phrase for one in pair]
         marks = " OR ".join(map(_is, pair))
         if column is None and largest and self.asked.has(r"\bmore\b|\bmost\b"):  # who stands there more often
-            return f"SELECT {shown} FROM t WHERE {marks} GROUP BY {shown} ORDER BY COUNT(*) DESC LIMIT 1", [*given]
+            return f"SELECT {shown} FROM t WHERE {marks} GROUP BY {shown} ORDER BY COUNT(*) DESC LIMIT 1", [
+                *given
+            ]
         by = f"v{column}" if column is not None else "row"
         largest ^= self.asked.has(r"\branks?\b|\branked\b") is not None
-        if self.asked.has(r"^(?:did|does|do|is|was|were|are|has|have|had)\b") and not self.asked.has(r"\bor\b"):
+        if self.asked.has(r"^(?:did|does|do|is|was|were|are|has|have|had)\b") and not self.asked.has(
+            r"\bor\b"
+        ):
             one, two = _two(by, pair)
-            return f"SELECT CASE WHEN {one} {'>' if largest else '<'} {two} THEN 'yes' ELSE 'no' END", [*given]
+            return f"SELECT CASE WHEN {one} {'>' if largest else '<'} {two} THEN 'yes' ELSE 'no' END", [
+                *given
+            ]
         way = "DESC" if largest else "ASC"
-        return f"SELECT {shown} FROM t WHERE ({marks}) AND {by} IS NOT NULL ORDER BY {by} {way} LIMIT 1", [*given]
+        return f"SELECT {shown} FROM t WHERE ({marks}) AND {by} IS NOT NULL ORDER BY {by} {way} LIMIT 1", [
+            *given
+        ]
 
     def mean(self) -> Sql | None:
         """Return the average of a column, unless the column itself is an average."""
@@ -164,7 +187,11 @@ class Rules:
             return None
         column, rows = self._counted(match), self._rows()
         if column is not None:
-            if degree and rows != 1 and self.asked.has(r"\b(?:highest|largest|greatest|lowest|smallest|most|least)\b"):
+            if (
+                degree
+                and rows != 1
+                and self.asked.has(r"\b(?:highest|largest|greatest|lowest|smallest|most|least)\b")
+            ):
                 return self.select(f"{'MAX' if degree[0] else 'MIN'}(v{column})")
             self.guessed += rows != 1 and self.asked.has(SUMS) is None
             return self.select(f"c{column}" if rows == 1 else f"SUM(v{column})")
@@ -240,7 +267,10 @@ class Rules:
         named = [one for one in self.asked.named if self.sheet.numeric[one.column]]
         numbers = self._numbers(set())
         if named:
-            return min(named, key=lambda one: (min(abs(one.start - at) for at in bound.at), -one.share)).column + 1
+            return (
+                min(named, key=lambda one: (min(abs(one.start - at) for at in bound.at), -one.share)).column
+                + 1
+            )
         return numbers[0] if len(numbers) == 1 else None
 
     def _years(self, column: int) -> bool:
@@ -258,7 +288,8 @@ class Rules:
         """Return the columns of numbers that order nothing and are not in `but`."""
         return [
             column + 1 for column, name in enumerate(self.sheet.columns)
-            if self.sheet.numeric[column] and column not in but and not self._orders(column) and not DATED.search(name)
+            if self.sheet.numeric[column] and column not in but
+            and not self._orders(column) and not DATED.search(name)
         ]  # fmt: skip
 
     def measure(self, but: Collection[int], hints: str = "", at: int = 0) -> int | None:
@@ -273,11 +304,15 @@ class Rules:
             return found
         numbers = self._numbers(but)
         total = [column for column in numbers if TOTAL.search(self.sheet.columns[column - 1])]
-        chosen = numbers if len(numbers) == 1 else total if self.asked.has(r"\btotal\b|\bmedals\b|总|合计") else []
+        chosen = (
+            numbers if len(numbers) == 1 else total if self.asked.has(r"\btotal\b|\bmedals\b|总|合计") else []
+        )
         self.guessed += bool(chosen)
         return chosen[0] if chosen else None
 
-    def _headed(self, pattern: re.Pattern[str], but: Collection[int] = (), numeric: bool = True) -> int | None:
+    def _headed(
+        self, pattern: re.Pattern[str], but: Collection[int] = (), numeric: bool = True
+    ) -> int | None:
         """Return the first column whose heading fits."""
         fits = (
             column + 1 for column, name in enumerate(self.sheet.columns)
@@ -292,7 +327,8 @@ class Rules:
             return None
         after = (
             one.column + 1 for one in self.asked.named
-            if 0 <= one.start - match.start() <= 45 and one.column + 1 in self._numbers(()) and one.column + 1 not in bounded
+            if 0 <= one.start - match.start() <= 45 and one.column + 1 not in bounded
+            and one.column + 1 in self._numbers(())
         )  # fmt: skip
         return next(after, None)
 
@@ -313,7 +349,7 @@ class Rules:
         return None
 
     def target(self, used: Collection[int], fallback: int | None = None, measured: bool = False) -> int:
-        """Return the column whose cell is the answer: named after the asking word, of its kind, or the rows' names."""
+        """Return the column whose cell is the answer: named after the asking word, of its kind, or a name."""
         text = self.asked.text
         used = {*used, *(column - 1 for bound in self.asked.bounds if (column := self._bounded(bound)))}
         left = [one for one in self.asked.named if one.column not in used]

@@ -17,7 +17,9 @@ from lyceum.core.text import squeeze, table_rows
 from lyceum.core.types import Chunk, Hit, Query
 
 _year = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
-_period = re.compile(r"\b(?:ended|ending|as (?:of|at)|years?|december|june|march|september|period)\b|年度|截至", re.I)
+_period = re.compile(
+    r"\b(?:ended|ending|as (?:of|at)|years?|december|june|march|september|period)\b|年度|截至", re.I
+)
 STEP = 32  # chunks asked for at a time
 MOST = 5_000  # rows of a table that are computed over
 
@@ -80,16 +82,10 @@ async def gathered(ledger: Ledger, query: Query, hit: Hit) -> list[Chunk]:
             asked = [at + step * n for n in range(1, STEP + 1)]
             near = await ledger.get([number for number in asked if number > 0], query.readers)
             for at in asked:
-                chunk = near[at][0] if at in near else None
-                going = chunk is not None and _continues(chunk, hit.chunk)
-                if not going or chunk is None:
+                if not (going := at in near and _head(near[at][0]) == _head(hit.chunk)):
                     break
-                found[at] = chunk
+                found[at] = near[at][0]
     return [found[number] for number in sorted(found)]
-
-
-def _continues(chunk: Chunk, other: Chunk) -> bool:
-    return _head(chunk) == _head(other)
 
 
 def _head(chunk: Chunk) -> tuple[object, ...]:
@@ -109,7 +105,9 @@ def sheet(chunks: Sequence[Chunk], hit: Hit) -> Sheet | None:
     width = max([len(names), *(len(cells) for *_, cells in rows)], default=0)
     names += [""] * (width - len(names))
     while rows and _heads(rows[0][3], names):
-        names = [squeeze(f"{a} {b}") for a, b in zip(_spread(names), _padded(rows.pop(0)[3], width), strict=True)]
+        names = [
+            squeeze(f"{a} {b}") for a, b in zip(_spread(names), _padded(rows.pop(0)[3], width), strict=True)
+        ]
     lines, section = [], ""
     for chunk, start, end, cells in rows:
         if width > 2 and cells[0] and not any(cells[1:]):
@@ -125,11 +123,11 @@ def sheet(chunks: Sequence[Chunk], hit: Hit) -> Sheet | None:
 
 
 def _heads(cells: Sequence[str], names: Sequence[str]) -> bool:
-    """Say whether a row goes on with the header: words or years under an empty or unit-like label, no other number."""
+    """Say whether a row goes on with the header: words or years under an empty or unit-like label."""
     label, held = (cells[0] if cells else ""), [cell for cell in cells[1:] if cell]
     unit = not label or bool(scale(label)) or _period.search(label) is not None
     years = sum(_year.search(cell) is not None for cell in held)
-    plain = all((n := number(cell)) is None or (_year.search(cell) and len(cell) < 40) or 0 < n <= 31 for cell in held)
+    plain = all((n := number(cell)) is None or _year.search(cell) or 0 < n <= 31 for cell in held)
     if not held:
         return not label or (bool(scale(label)) and not any(names[1:]))
     return unit and plain and (years > 0 or (not label and not names[0]))

@@ -21,7 +21,7 @@ FUNCTIONS = frozenset(
     " group_concat like holds".split()
 )
 STEPS, RESULTS, LONGEST = 400, 200, 2_000  # thousands of machine steps, result rows, characters of SQL
-_token = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--|/\*|[A-Za-z_]\w*|\S")
+_token = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--|/\*|[A-Za-z_]\w*|\S""")
 _tally = re.compile(r"\b(?:count|sum|avg|min|max|total|group_concat)\s*\(", re.I)
 LIMITS = {
     sqlite3.SQLITE_LIMIT_LENGTH: 1_000_000, sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 100,
@@ -32,14 +32,14 @@ LIMITS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The values of a query's first column as text, or of all columns of its only row, and the rows (from 0) that they were made of."""
+    """What a query finds as text, its first column or its only row, and the rows (from 0) that it was made of."""
 
     values: tuple[str, ...]
     rows: tuple[int, ...]
 
 
 def run(sheet: Sheet, sql: str, arguments: Sequence[object] = ()) -> Result:
-    """Return what one SELECT finds. Raises InvalidInput when it is not allowed, wrong, too slow, or finds nothing."""
+    """Return what one SELECT finds. Raises InvalidInput when it is refused, wrong, too slow, or finds nothing."""
     checked(sql)
     with closing(_filled(sheet)) as db:
         try:
@@ -101,7 +101,8 @@ def _allowed(action: int, one: str | None, two: str | None, *_: str | None) -> i
 def holds(cell: str | None, phrase: str) -> bool:
     """Say whether a cell holds the words of a phrase, in a row."""
     held, wanted = words(cell or ""), words(phrase)
-    return any(held[n : n + len(wanted)] == wanted for n in range(len(held) - len(wanted) + 1)) if wanted else False
+    starts = range(len(held) - len(wanted) + 1) if wanted else ()
+    return any(held[n : n + len(wanted)] == wanted for n in starts)
 
 
 def _traced(sql: str, arguments: Sequence[object]) -> Iterator[tuple[str, Sequence[object]]]:
@@ -120,7 +121,7 @@ def _traced(sql: str, arguments: Sequence[object]) -> Iterator[tuple[str, Sequen
         elif word == "from" and depth == 0:
             head = re.sub(r"(?i)^\s*select\s+(?:distinct\s)?", "", sql[: match.start()])
             rows = "group_concat(row)" if _tally.search(head) else "row"
-            yield f"SELECT {rows}, {head} {sql[match.start():]}", arguments
+            yield f"SELECT {rows}, {head} {sql[match.start() :]}", arguments
             return
 
 

@@ -17,19 +17,27 @@ CHANGED = (
     r"\b(?:change[ds]?|increase[ds]?|decrease[ds]?|growth|grew|grow|decline[ds]?|difference|differ|movement|variance|"
     r"rise|rose|fell|drop(?:ped)?)\b|变化|变动|增加|减少|增长|下降|差"
 )
-PERCENT = r"\bpercent(?:age)?\b|\bper cent\b|%|\bgrowth rate\b|\byear[- ]on[- ]year\b|百分|增长率|同比|增幅|降幅"
+PERCENT = (
+    r"\bpercent(?:age)?\b|\bper cent\b|%|\bgrowth rate\b|\byear[- ]on[- ]year\b|百分|增长率|同比|增幅|降幅"
+)
 SHARE = r"\b(?:ratio|proportion|share|percent(?:age)?|divided by|fraction)\b|占|比例|比率"
 TOTALS = r"\btotal\b|\bsum\b|\bcombined\b|合计|总和|总共"
 WHICH = r"\b(?:which|what) (?:fiscal |financial )?(?:year|period|fy)\b|哪一?年"
 # What is told, not computed; and decreases, which are asked for without their sign.
-TOLD = r"^(?:why|how (?:is|are|was|were|does|do|did the company)\b|what (?:caused|could|led|drove|method)|describe|为什么|为何)"
-LOST = r"\b(?:decrease[ds]?|decline[ds]?|fell|fall|drop(?:ped)?|reduced?)\b.{0,40}\bby\b|减少了?多少|下降了?多少"
+TOLD = (
+    r"^(?:why|how (?:is|are|was|were|does|do|did the company)\b|what (?:caused|could|led|drove|method)|describe|"
+    r"为什么|为何)"
+)
+LOST = (
+    r"\b(?:decrease[ds]?|decline[ds]?|fell|fall|drop(?:ped)?|reduced?)\b.{0,40}\bby\b|减少了?多少|下降了?多少"
+)
 LIMITED = r"\bratio\b|\bhow many\b.*\b(?:exceed|above|below|more|less|over)"
 LARGEST = r"\b(?:highest|largest|greatest|most|higher|larger|greater|more|maximum)\b|最高|最大|最多"
 LEAST = r"\b(?:lowest|smallest|least|lower|smaller|less|fewest|minimum)\b|最低|最小|最少"
 PAIRS = (
-    r"difference between (?:the )?(.+?) and (?:the )?(.+)", r"(?:ratio|proportion|percentage) of (.+?) (?:to|over|in|among|out of) (.+)",
-    r"(.+?) (?:as a (?:proportion|percentage|percent|ratio|share) of|divided by|over) (.+)", r"(.+?)占(.+?)的", r"(.+?)[与和](.+?)(?:的|之间|相)差",
+    r"difference between (?:the )?(.+?) and (?:the )?(.+)", r"(.+?)占(.+?)的", r"(.+?)[与和](.+?)(?:的|之间|相)差",
+    r"(?:ratio|proportion|percentage) of (.+?) (?:to|over|in|among|out of) (.+)",
+    r"(.+?) (?:as a (?:proportion|percentage|percent|ratio|share) of|divided by|over) (.+)",
 )  # fmt: skip
 YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 SPANNED = re.compile(r"((?:19|20)\d\d)\s?(?:-|–|to|through|至|到)\s?((?:19|20)\d\d)")
@@ -77,13 +85,14 @@ class Sums:
             return self._added("average", f" / {years}")
         if re.search(WHICH, text) and len(self.periods) > 1:
             return self._which()
-        if years <= 1 and (found := next(filter(None, (re.search(one, text) for one in PAIRS)), None)):
-            if plan := self._two(found[1], found[2], bool(re.search(SHARE, text))):
-                return plan
-        stated = YEAR.search(text)
-        if re.search(TOTALS, text) and years >= 2 and stated and (plan := self._added("sum", "")) and not self.totalled:
+        pair = next(filter(None, (re.search(one, text) for one in PAIRS)), None)
+        if years <= 1 and pair and (plan := self._two(pair[1], pair[2], bool(re.search(SHARE, text)))):
             return plan
-        return self._look() if stated and not re.search(f"{CHANGED}|{MEANS}|{PERCENT}|{LIMITED}", text) else None
+        if not YEAR.search(text):
+            return None
+        if re.search(TOTALS, text) and years >= 2 and (plan := self._added("sum", "")) and not self.totalled:
+            return plan
+        return None if re.search(f"{CHANGED}|{MEANS}|{PERCENT}|{LIMITED}", text) else self._look()
 
     def _change(self) -> Plan | None:
         places = self._item(self.asked.text, sorted(self.years))
@@ -97,7 +106,11 @@ class Sums:
 
     def _added(self, shape: str, rest: str) -> Plan | None:
         places = self._item(self.asked.text, self.years)
-        return self._plan(shape, f"({' + '.join(map(_cell, places))}){rest}", self._unit(places)) if places else None
+        return (
+            self._plan(shape, f"({' + '.join(map(_cell, places))}){rest}", self._unit(places))
+            if places
+            else None
+        )
 
     def _two(self, first: str, second: str, share: bool) -> Plan | None:
         years = self.years or self.periods[:1]
@@ -108,7 +121,9 @@ class Sums:
             return self._plan("minus", f"{_cell(one[0])} - {_cell(two[0])}", self._unit(one))
         percent = re.search(PERCENT, self.asked.text)
         times = "100.0" if percent else "1.0"
-        return self._plan("share", f"{_cell(one[0])} * {times} / {_cell(two[0])}", "percent" if percent else "none")
+        return self._plan(
+            "share", f"{_cell(one[0])} * {times} / {_cell(two[0])}", "percent" if percent else "none"
+        )
 
     def _which(self) -> Plan | None:
         edge = "MAX" if self.asked.has(LARGEST) else "MIN" if self.asked.has(LEAST) else ""
@@ -117,7 +132,9 @@ class Sums:
         if places is None:
             return None
         best = f"{edge}({', '.join(map(_cell, places))})"
-        whens = [f"WHEN {_cell(place)} = {best} THEN '{year}'" for year, place in zip(years, places, strict=True)]
+        whens = [
+            f"WHEN {_cell(place)} = {best} THEN '{year}'" for year, place in zip(years, places, strict=True)
+        ]
         return self._plan("which_year", f"CASE {' '.join(whens)} END", "none")
 
     def _look(self) -> Plan | None:

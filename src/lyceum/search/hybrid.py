@@ -68,10 +68,12 @@ class Hybrid:
         )
         trust = self.embedder.languages.get(language(query.text), 1.0) if self.embedder else 1.0
         with span("search.fuse", weight=self.weight * trust) as facts:
-            lists = await asyncio.gather(
-                self._complete(self.lexical, query, sparse, dense if len(sparse) == depth else ()),
-                self._complete(self.dense, query, dense, sparse),
-            )
+            lists = [
+                *await asyncio.gather(
+                    self._complete(self.lexical, query, sparse, dense if len(sparse) == depth else ()),
+                    self._complete(self.dense, query, dense, sparse),
+                )
+            ]
             for number in lists[1] if sparse else ():
                 lists[0].setdefault(number, 0.0)  # no term in common is a true score of zero
             lexical = standardise(sparse, lists[0], depth if sparse else 0)

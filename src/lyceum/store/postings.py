@@ -177,7 +177,9 @@ class Index:
     def _commit(self, index: tantivy.Index, changes: Sequence[Change], doubtful: int) -> None:
         latest = {change.number: change for change in changes}
         gone = [n for n, change in latest.items() if change.kind != "put" or change.sequence <= doubtful]
-        entries = (made for change in latest.values() if change.kind != "remove" for made in self._entries(change))
+        entries = (
+            made for change in latest.values() if change.kind != "remove" for made in self._entries(change)
+        )
         first = next(entries, None)
         with _calm():
             index.reload()
