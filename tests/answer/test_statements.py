@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from lyceum.answer.statements import statements
-from lyceum.core.text import squeeze
+from lyceum.core.text import cells, squeeze
 from tests.answer.made import hit, prose, table
 
 TEXT = (
@@ -92,6 +92,7 @@ def test_cells_lie_inside_the_quote() -> None:
 def test_an_escaped_pipe_belongs_to_its_cell() -> None:
     (one,) = statements([hit(table(("Part", "Size"), ("Valve A|B", "40")))])
     assert [one.quote[start:end] for _, start, end in one.cells] == ["Valve A|B", "40"]
+    assert cells("| Valve A\\|B | 40 |") == ["Valve A|B", "40"]
 
 
 def test_rows_without_column_names_are_read_as_they_are() -> None:

@@ -124,6 +124,8 @@ class Computed:
 def computations(question: str, found: Sheet, analyzer: Analyzer, rank: int = 0) -> list[Computation]:
     """Return what the first rules that fit make of a question over one table, with how sure it is."""
     asked = Asked(question, found, analyzer)
+    if asked.has(TOLD):
+        return []
     for rules in (Sums(asked), Rules(asked)):
         if (plan := rules()) is None:
             continue
@@ -136,14 +138,19 @@ def computations(question: str, found: Sheet, analyzer: Analyzer, rank: int = 0)
     return []
 
 
+# What is told, not computed; and words that ask for more than the rules know.
+TOLD = (
+    r"^(?:why|how (?:is|are|was|were|does|do|did the company)\b|what (?:caused|could|led|drove|method)|describe|"
+    r"为什么|为何)"
+)
 HARDER = re.compile(
     r"\b(?:consecutive\w*|in a row|not|never|without|other|same|only|both|each|every|but|until|difference|least|"
     r"than|after|before)\b|n't\b"
 )
 WEIGHTS = {
     "average": -0.92, "beside": 1.61, "between": 1.58, "change": -1.59, "count": 0.36, "difference": 1.82,
-    "ends": 0.74, "lookup": 0.15, "mean": 0.36, "percent_change": -0.15, "share": -2.47, "sum": -1.69, "superlative": 1.06,
-    "value": -2.3, "values": 1.13, "which_year": -1.42,
+    "ends": 0.74, "lookup": 0.15, "mean": 0.36, "percent_change": -0.15, "share": -2.47, "sum": -1.69,
+    "superlative": 1.06, "value": -2.3, "values": 1.13, "which_year": -1.42,
 }  # fmt: skip
 SLOPES = (-0.38, -0.96, -1.47, -1.0, 4.1, -0.51)
 

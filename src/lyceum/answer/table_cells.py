@@ -51,7 +51,7 @@ def number(text: str) -> float | None:
     if found is None:
         return None
     value = float(found["digits"].replace(",", "")) * SCALES.get((found["scale"] or "").lower(), 1.0)
-    whole = found.group().strip() == text.strip()
+    whole = found.group().strip(" %") == text.strip(" %")
     enclosed = (found["open"] or found["open2"]) and found["close"] and whole
     signed = found["minus"] or (found["sign"] and not text[: found.start()].strip())
     return -value if enclosed or signed else value

@@ -173,7 +173,8 @@ class Rules:
         if len(ways) != 1 or self.asked.has(COUNTS):
             return None
         column, by = self.target(self.used), "row"
-        dated = self._headed(DATED)
+        measured = [one.column + 1 for one in self.asked.named if self.sheet.numeric[one.column]]
+        dated = next((one for one in measured if one != column), self._headed(DATED))
         if dated is not None and not self.asked.has(r"\b(?:chart|table|list|listed)\b"):
             held = [line[dated - 1] for line in self.sheet.values if line[dated - 1] is not None]
             by = f"v{dated}" if any(a > b for a, b in pairwise(held)) else by  # type: ignore[operator]
@@ -241,7 +242,7 @@ class Rules:
             given += [one.phrase for one in group]
         for bound in self.asked.bounds:
             if (at := self._bounded(bound)) is not None:
-                parts.append(f"v{at} {bound.sign} {bound.number!r}")
+                parts.append(f"v{at} {_compared(bound, self._years(at - 1))}")
         if none := self.asked.has(NONE):
             near = [one.column for one in self.asked.named if 0 <= one.start - none.end() <= 12]
             parts += [f"COALESCE(v{column + 1}, 0) = 0" for column in near[:1] if self.sheet.numeric[column]]
@@ -335,7 +336,7 @@ class Rules:
     def degree(self) -> tuple[bool, str, int] | None:
         """Return the first superlative or comparative: whether the largest counts, its headings, where it ends."""
         for pattern, largest, hints in DEGREES:
-            for match in re.finditer(rf"\b(?:{pattern})(?![a-z])(?! \d)", self.asked.text, re.A):
+            for match in re.finditer(rf"(?<![a-z])(?:{pattern})(?![a-z])(?! \d)", self.asked.text):
                 if not any(a <= match.start() < b for a, b in self.asked.bounded):
                     return largest, hints, match.end()
         return None
@@ -381,6 +382,13 @@ class Rules:
 
 def _is(cell: Cell) -> str:
     return f"c{cell.column + 1} = ?" if cell.whole else f"holds(c{cell.column + 1}, ?)"
+
+
+def _compared(bound: Bound, years: bool) -> str:
+    """Return a comparison; a year lasts until the next one begins."""
+    if years and bound.sign in (">", "<="):
+        return f"{'>=' if bound.sign == '>' else '<'} {bound.number + 1!r}"
+    return f"{bound.sign} {bound.number!r}"
 
 
 def _two(by: str, pair: tuple[Cell, Cell]) -> list[str]:

@@ -23,11 +23,7 @@ PERCENT = (
 SHARE = r"\b(?:ratio|proportion|share|percent(?:age)?|divided by|fraction)\b|占|比例|比率"
 TOTALS = r"\btotal\b|\bsum\b|\bcombined\b|合计|总和|总共"
 WHICH = r"\b(?:which|what) (?:fiscal |financial )?(?:year|period|fy)\b|哪一?年"
-# What is told, not computed; and decreases, which are asked for without their sign.
-TOLD = (
-    r"^(?:why|how (?:is|are|was|were|does|do|did the company)\b|what (?:caused|could|led|drove|method)|describe|"
-    r"为什么|为何)"
-)
+# Decreases that are asked for without their sign.
 LOST = (
     r"\b(?:decrease[ds]?|decline[ds]?|fell|fall|drop(?:ped)?|reduced?)\b.{0,40}\bby\b|减少了?多少|下降了?多少"
 )
@@ -77,16 +73,15 @@ class Sums:
         """Return the plan of the first kind of sum that fits, None when none does."""
         text, years = self.asked.text, len(self.years)
         changed, mean = re.search(CHANGED, text), re.search(MEANS, text)
-        if re.search(TOLD, text):
-            return None
         if changed and years == 2 and not mean:
             return self._change()
         if mean and years >= 2 and not changed:
             return self._added("average", f" / {years}")
         if re.search(WHICH, text) and len(self.periods) > 1:
             return self._which()
-        pair = next(filter(None, (re.search(one, text) for one in PAIRS)), None)
-        if years <= 1 and pair and (plan := self._two(pair[1], pair[2], bool(re.search(SHARE, text)))):
+        pairs = [pair for one in PAIRS if years <= 1 and (pair := re.search(one, text))]
+        twos = (self._two(pair[1], pair[2], bool(re.search(SHARE, text))) for pair in pairs)
+        if plan := next(filter(None, twos), None):
             return plan
         if not YEAR.search(text):
             return None

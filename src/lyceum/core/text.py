@@ -112,14 +112,18 @@ def markdown_row(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(squeeze(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
+def cells(line: str) -> list[str]:
+    """Return the cells of one Markdown table row."""
+    return [squeeze(cell.replace("\\|", "|")) for cell in _cell.split(line.strip().strip("|"))]
+
+
 def table_rows(chunk: Chunk) -> Iterator[tuple[int, int, list[str]]]:
     """Yield (start, end, cells) of a table chunk's rows below its header; none of another chunk's."""
     columns = [str(column) for column in chunk.meta.get("columns", ())]
     header, start = int(chunk.meta.get("header", 0)), 0
     for number, line in enumerate(chunk.text.split("\n") if chunk.kind == "table" else ()):
-        cells = [squeeze(cell.replace("\\|", "|")) for cell in _cell.split(line.strip().strip("|"))]
-        if number >= header and "|" in line and not _rule.match(line) and cells != columns:
-            yield start, start + len(line), cells
+        if number >= header and "|" in line and not _rule.match(line) and (row := cells(line)) != columns:
+            yield start, start + len(line), row
         start += len(line) + 1
 
 
@@ -128,8 +132,8 @@ def named_rows(chunk: Chunk) -> list[str]:
     columns = [str(column) for column in chunk.meta.get("columns", ())]
     above = " ".join((chunk.title, *chunk.path))
     return [
-        f"{above}: " + "; ".join(f"{c} {v}" for c, v in zip_longest(columns, cells, fillvalue=""))
-        for _, _, cells in table_rows(chunk)
+        f"{above}: " + "; ".join(f"{c} {v}" for c, v in zip_longest(columns, row, fillvalue=""))
+        for _, _, row in table_rows(chunk)
     ]
 
 

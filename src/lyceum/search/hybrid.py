@@ -32,7 +32,7 @@ class Hybrid:
 
     def __init__(
         self, ledger: Ledger, lexical: View, dense: View, embedder: Embedder | None = None,
-        weight: float = 0.4, depth: int = 100, rows: float = 0.3,
+        weight: float = 0.4, depth: int = 100, rows: float = 0.5,
     ) -> None:  # fmt: skip
         assert 0 <= weight <= 1, weight
         assert 0 <= rows <= 1, rows
