@@ -104,6 +104,7 @@ def identity(row: dict[str, Any], source: str = "") -> tuple[Document, list[Any]
     chunk = Chunk(
         id=ids.digest(document.id, "1"), doc_id=document.id, text=row["text"], title=document.title,
         path=(meta["section"],) if meta.get("section") else (), meta={"columns": columns} if columns else {},
+        kind="table" if columns else "text",
     )  # fmt: skip
     return document, [], [chunk]
 

@@ -43,7 +43,8 @@ class Stages:
             ("commit", ledger, "_write"), ("read back", ledger, "_changes"), ("hash", ingest, "_version"),
         ):  # fmt: skip
             setattr(holder, method, self.timed(name, getattr(holder, method)))
-        for view in platform.store.views:
+        views = [one for view in platform.store.views for one in getattr(view, "indexes", (view,))]
+        for view in views:
             view._apply = self.timed(f"index {view.name.split('-')[0]}", view._apply)  # type: ignore[attr-defined]
         encoder: Any = getattr(platform.embedder, "embedder", platform.embedder)
         encoder.encode = self.timed("encode", encoder.encode)

@@ -11,8 +11,8 @@ import pytest
 from lyceum.answer.evidence import Evidence
 from lyceum.answer.extractive import Extractive
 from lyceum.answer.refuse import THRESHOLD, reason
-from lyceum.answer.statements import cells, statements
-from lyceum.core.text import squeeze
+from lyceum.answer.statements import statements
+from lyceum.core.text import cells, squeeze
 from lyceum.core.types import Answer, Piece, Place, Query
 from tests.answer.made import prose, staged, table
 from tests.toys import Home, run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from lyceum.answer.statements import cells, statements
-from lyceum.core.text import squeeze
+from lyceum.answer.statements import statements
+from lyceum.core.text import cells, squeeze
 from tests.answer.made import hit, prose, table
 
 TEXT = (

@@ -11,10 +11,64 @@ from lyceum.core.types import Query
 from lyceum.search.analyzer import Standard
 from lyceum.store.postings import Postings
 from lyceum.store.vectors import Vectors
+from tests.answer.made import staged, table
 from tests.toys import ALL, Home, ToyEncoder, document, run
 
 VIEWS = ("lexical", "dense", "links")
 ASKED = "pump price in Open, Secret and Nobody"  # words of the texts, and titles as they are named
+
+
+def test_rows_are_an_index_of_their_own_within_the_lexical_view(tmp_path: Path) -> None:
+    """The same promises as of any view, for table rows: readers and filters inside, removal, rebuilding."""
+
+    async def check() -> None:
+        home = Home(tmp_path)
+        rows = home.lexical.rows
+        await home.store.put([document("open.md", "pump pressure")])
+        assert await rows.find(Query(text="pump"), 10) == [], "prose has no rows"
+        columns = ("Part", "Price")
+        await home.store.put(
+            [
+                staged("list.csv", table(columns, ("pump", "40"), ("valve", "7"), ("pump valve", "50"))),
+                staged("secret.csv", table(columns, ("pump", "12")), readers=frozenset({"boss"})),
+            ]
+        )
+        assert await home.lexical.position() == await home.ledger.sequence() == 3
+        assert [number for number, _ in await rows.find(Query(text="pump 40"), 10)] == [2]
+        boss = frozenset({"boss", "*"})
+        assert {number for number, _ in await rows.find(Query(text="pump", readers=boss), 10)} == {2, 3}
+        filtered = Query(text="pump", readers=boss, filters={"source": "secret.csv"})
+        assert [number for number, _ in await rows.find(filtered, 10)] == [3]
+        assert [number for number, _ in await rows.find(Query(text="pump", readers=boss), 10, [3])] == [3]
+        (best,) = [score for number, score in await rows.find(Query(text="pump valve"), 10) if number == 2]
+        (worse,) = [score for number, score in await rows.find(Query(text="valve"), 10) if number == 2]
+        assert best > worse, "the score is that of the best row"
+        shutil.rmtree(rows.folder)
+        again = Home(tmp_path, home.encoder)
+        assert await again.store.position(again.lexical) == 0
+        await again.store.catch_up()
+        assert [number for number, _ in await again.lexical.rows.find(Query(text="pump 40"), 10)] == [2]
+        await again.store.remove(staged("list.csv")[0].id, ALL)
+        assert await again.lexical.rows.find(Query(text="pump 40"), 10) == []
+
+    run(check())
+
+
+@pytest.mark.parametrize("damage", ["emptied", "garbage"])
+def test_damaged_rows_are_said_and_rebuilt(tmp_path: Path, damage: str) -> None:
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([staged("list.csv", table(("Part", "Price"), ("pump", "40")))])
+        for file in home.lexical.rows.folder.glob("*.term"):
+            file.write_bytes(b"" if damage == "emptied" else b"garbage")
+        again = Home(tmp_path, home.encoder)
+        assert any(name.startswith("rows/") for name in (await again.lexical.check())[1])
+        assert await again.store.position(again.lexical) == 0
+        await again.store.catch_up()
+        assert len(await again.lexical.rows.find(Query(text="pump"), 10)) == 1
+        assert (await again.lexical.check())[1] == []
+
+    run(check())
 
 
 async def filled(folder: Path) -> Home:

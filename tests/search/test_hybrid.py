@@ -12,6 +12,7 @@ from lyceum.core.trace import tracing
 from lyceum.core.types import Query, Span
 from lyceum.search.hybrid import Hybrid, fuse, standardise
 from lyceum.search.single import Single
+from tests.answer.made import staged, table
 from tests.toys import Home, ToyEncoder, document, run
 
 
@@ -81,6 +82,37 @@ def test_meaning_weighs_as_much_as_it_can_be_trusted(tmp_path: Path, trust: floa
             await hybrid(Query(text="水泵 压力"))
             await hybrid(Query(text="pump"))
         assert [span.facts["weight"] for span in kept if span.name == "search.fuse"] == [weight, 0.4]
+
+    run(check())
+
+
+def test_a_table_is_also_judged_by_its_best_row(tmp_path: Path) -> None:
+    """Two tables hold the same words equally often; in one of them a single row holds them together."""
+
+    async def check() -> None:
+        home = Home(tmp_path)
+        scattered = table(("Team", "Points"), ("red valve", "1"), ("blue pump", "2"), ("red pump", "3"))
+        together = table(("Team", "Points"), ("red blue", "1"), ("valve pump", "2"), ("red pump", "3"))
+        await home.store.put([staged("a.csv", together), staged("b.csv", scattered)])
+        query = Query(text="valve pump", top_k=2)
+        plain, rows = (Hybrid(home.ledger, home.lexical, home.dense, rows=share) for share in (0.0, 0.5))
+        before, after = {h.document.source: h for h in await plain(query)}, await rows(query)
+        gained = {hit.document.source: hit.score - before[hit.document.source].score for hit in after}
+        assert gained["a.csv"] > gained["b.csv"]
+        assert [by.part for by in after[0].by] == ["bm25", "vectors", "rows"]
+        assert all(len(hit.by) == 2 for hit in before.values()), "without a share, rows are not asked"
+
+    run(check())
+
+
+def test_a_row_that_may_not_be_seen_lifts_nothing(tmp_path: Path) -> None:
+    async def check() -> None:
+        home = Home(tmp_path)
+        hidden = staged("secret.csv", table(("Part", "Price"), ("pump", "12")), readers=frozenset({"boss"}))
+        await home.store.put([document("a.md", "pump"), hidden])
+        (hit,) = await home.hybrid(Query(text="pump price"))
+        assert [by.part for by in hit.by] == ["bm25", "vectors"]
+        assert len(await home.hybrid(Query(text="pump price", readers=frozenset({"boss", "*"})))) == 2
 
     run(check())
 

@@ -5,16 +5,13 @@ Pure. A row is read as "title: column is value; …", so that words of the quest
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lyceum.core.text import headline, sentences, squeeze
+from lyceum.core.text import headline, sentences, squeeze, table_rows
 from lyceum.core.types import Hit
 
 SHORTEST = 2
-_rule = re.compile(r"^[\s|:\-]+$")
-_cell = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,31 +66,20 @@ def whole(hit: Hit, rank: int = 0) -> Statement:
     )
 
 
-def cells(line: str) -> list[str]:
-    """Return the cells of one Markdown table row."""
-    return [squeeze(cell.replace("\\|", "|")) for cell in _cell.split(line.strip().strip("|"))]
-
-
 def _rows(hit: Hit, rank: int) -> list[Statement]:
     columns = [str(column) for column in hit.chunk.meta.get("columns", ())]
     above = headline(hit.chunk)
     found = []
-    start = 0
-    header = int(hit.chunk.meta.get("header", 0))
-    for number, line in enumerate(hit.chunk.text.split("\n")):
-        end = start + len(line)
-        values = cells(line)
-        if number >= header and line.strip() and not _rule.match(line) and values != columns:
-            held = [(c, v) for c, v in zip([*columns, *[""] * len(values)], values, strict=False) if v]
-            quote = " | ".join(value for _, value in held)
-            named = [f"{column} {value}" if column not in ("", value) else value for column, value in held]
-            found.append(
-                Statement(
-                    hit=hit, rank=rank, start=start, end=end, quote=quote, reading="; ".join(named), above=above,
-                    row=True, cells=_placed(held),
-                )
-            )  # fmt: skip
-        start = end + 1
+    for start, end, values in table_rows(hit.chunk):
+        held = [(c, v) for c, v in zip([*columns, *[""] * len(values)], values, strict=False) if v]
+        quote = " | ".join(value for _, value in held)
+        named = [f"{column} {value}" if column not in ("", value) else value for column, value in held]
+        found.append(
+            Statement(
+                hit=hit, rank=rank, start=start, end=end, quote=quote, reading="; ".join(named), above=above,
+                row=True, cells=_placed(held),
+            )
+        )  # fmt: skip
     return found
 
 

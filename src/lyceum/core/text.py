@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 
 from lyceum.core.errors import InvalidInput
 from lyceum.core.types import Chunk
@@ -25,6 +26,8 @@ _short = re.compile(
     r"(?:(?<!°)\b(?:[A-Z]|No|Nos|Dr|Mr|Mrs|Ms|Prof|St|Fig|Sec|Art|Inc|Ltd|Co|Corp|vs|approx|e\.g|i\.e|cf|al|Vol|pp|p|"
     r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sep|Sept|Oct|Nov|Dec)\.)$"
 )
+_rule = re.compile(r"^[\s|:\-]+$")
+_cell = re.compile(r"(?<!\\)\|")
 
 
 def language(text: str) -> str:
@@ -107,6 +110,31 @@ def squeeze(text: str) -> str:
 def markdown_row(cells: tuple[str, ...]) -> str:
     """Return cells as one Markdown table row; pipes and line breaks inside a cell are escaped."""
     return "| " + " | ".join(squeeze(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def cells(line: str) -> list[str]:
+    """Return the cells of one Markdown table row."""
+    return [squeeze(cell.replace("\\|", "|")) for cell in _cell.split(line.strip().strip("|"))]
+
+
+def table_rows(chunk: Chunk) -> Iterator[tuple[int, int, list[str]]]:
+    """Yield (start, end, cells) of a table chunk's rows below its header; none of another chunk's."""
+    columns = [str(column) for column in chunk.meta.get("columns", ())]
+    header, start = int(chunk.meta.get("header", 0)), 0
+    for number, line in enumerate(chunk.text.split("\n") if chunk.kind == "table" else ()):
+        if number >= header and "|" in line and not _rule.match(line) and (row := cells(line)) != columns:
+            yield start, start + len(line), row
+        start += len(line) + 1
+
+
+def named_rows(chunk: Chunk) -> list[str]:
+    """Return a table chunk's rows as "title headings: column value; column value"."""
+    columns = [str(column) for column in chunk.meta.get("columns", ())]
+    above = " ".join((chunk.title, *chunk.path))
+    return [
+        f"{above}: " + "; ".join(f"{c} {v}" for c, v in zip_longest(columns, row, fillvalue=""))
+        for _, _, row in table_rows(chunk)
+    ]
 
 
 def headline(chunk: Chunk) -> str:

@@ -1,8 +1,9 @@
 """Lexical and dense search fused by z-scores: each list's scores are measured in its own deviations.
 
 Both views score every candidate of either list, so nothing counts as zero for having missed a cut. A dense
-score that does not exist (the encoder does not know the language) leaves the lexical one alone. Measured
-against reciprocal rank fusion and min-max scaling in docs/decisions/fusion.md.
+score that does not exist (the encoder does not know the language) leaves the lexical one alone. Where the lexical
+view keeps table rows apart, a table's lexical score is in part that of its best row. Measured against reciprocal
+rank fusion and min-max scaling in docs/decisions/fusion.md, rows in docs/decisions/tables.md.
 """
 
 from __future__ import annotations
@@ -24,16 +25,20 @@ Scored = list[tuple[int, float]]
 class Hybrid:
     """`weight` is the dense part's share, `depth` how many candidates each view names.
 
+    `rows` is the share of its best row in a table's lexical score.
+
     With its `embedder` the share is smaller in a language that the encoder has not learnt.
     """
 
     def __init__(
         self, ledger: Ledger, lexical: View, dense: View, embedder: Embedder | None = None,
-        weight: float = 0.4, depth: int = 100,
+        weight: float = 0.4, depth: int = 100, rows: float = 0.5,
     ) -> None:  # fmt: skip
         assert 0 <= weight <= 1, weight
+        assert 0 <= rows <= 1, rows
         self.ledger, self.lexical, self.dense, self.embedder = ledger, lexical, dense, embedder
-        self.weight, self.depth = weight, depth
+        self.weight, self.depth, self.share = weight, depth, rows
+        self.rows: View | None = getattr(lexical, "rows", None) if rows else None
 
     async def __call__(self, query: Query) -> list[Hit]:
         """Return the fused ranking; each hit says which part found it, at which rank and score."""
@@ -55,24 +60,37 @@ class Hybrid:
                 facts["found"] = len(found)
                 return found
 
-        sparse, dense = await asyncio.gather(ask("bm25", self.lexical), ask("vectors", self.dense))
+        async def tables() -> Scored:
+            return await ask("rows", self.rows) if self.rows else []
+
+        sparse, dense, rows = await asyncio.gather(
+            ask("bm25", self.lexical), ask("vectors", self.dense), tables()
+        )
         trust = self.embedder.languages.get(language(query.text), 1.0) if self.embedder else 1.0
         with span("search.fuse", weight=self.weight * trust) as facts:
-            lists = await asyncio.gather(
-                self._complete(self.lexical, query, sparse, dense if len(sparse) == depth else ()),
-                self._complete(self.dense, query, dense, sparse),
-            )
+            lists = [
+                *await asyncio.gather(
+                    self._complete(self.lexical, query, sparse, dense if len(sparse) == depth else ()),
+                    self._complete(self.dense, query, dense, sparse),
+                )
+            ]
             for number in lists[1] if sparse else ():
                 lists[0].setdefault(number, 0.0)  # no term in common is a true score of zero
             lexical = standardise(sparse, lists[0], depth if sparse else 0)
+            if self.rows and rows:
+                candidates = [(number, 0.0) for number in lists[0].keys() | lists[1].keys()]
+                lists.append(await self._complete(self.rows, query, rows, candidates))
+                for number, score in standardise(rows, lists[2], depth).items():
+                    if number in lexical:
+                        lexical[number] += self.share * (score - lexical[number])
             ranked = fuse(lexical, standardise(dense, lists[1]), self.weight * trust)
             facts["candidates"] = len(ranked)
-        ranks = [{number: rank for rank, (number, _) in enumerate(part, 1)} for part in (sparse, dense)]
+        ranks = [{number: rank for rank, (number, _) in enumerate(part, 1)} for part in (sparse, dense, rows)]
 
         def by(number: int) -> tuple[Found, ...]:
             return tuple(
                 Found(part=name, rank=rank.get(number), score=scores[number])
-                for name, rank, scores in zip(("bm25", "vectors"), ranks, lists, strict=True)
+                for name, rank, scores in zip(("bm25", "vectors", "rows"), ranks, lists, strict=False)
                 if number in scores
             )
 

@@ -1,7 +1,8 @@
 """The lexical view: BM25 over tantivy postings, with title and headings counted three times in the same field.
 
 Takes ledger changes, gives chunk numbers with scores; it knows no text but the analyzer's terms. One field
-with repeated titles stands for BM25F with title weight 3 (k1 1.2, b 0.75; Robertson and Zaragoza 2009).
+with repeated titles stands for BM25F with title weight 3 (k1 1.2, b 0.75; Robertson and Zaragoza 2009). A second
+index holds each row of a table as "title: column value; …", for a row says less among others than alone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import tempfile
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,8 @@ import tantivy
 from lyceum.core.disk import refused
 from lyceum.core.errors import REBUILD, StoreError
 from lyceum.core.protocols import Analyzer
-from lyceum.core.text import headline
-from lyceum.core.types import Change, Query
+from lyceum.core.text import headline, named_rows
+from lyceum.core.types import Change, Chunk, Query
 from lyceum.store import state
 from lyceum.store.facets import facets, wanted
 
@@ -35,17 +37,73 @@ REFUSALS = {
     "Input/output": "disk_io",
 }  # fmt: skip
 TERMS = 256  # a question's most frequent terms; more would only cost time
+ROWS = 20  # rows a chunk that are looked at, for the best ones to belong to enough chunks
 
 
 class Postings:
-    """A folder with a tantivy index and its state."""
+    """The index of chunks and, as `rows`, that of table rows; they follow the ledger together."""
 
     def __init__(self, folder: Path, analyzer: Analyzer) -> None:
         self.name = "postings"
-        self.folder = folder / "views" / "postings"
         self.analyzer = analyzer
+
+        def body(chunk: Chunk) -> list[list[str]]:
+            return [analyzer(headline(chunk)) * TITLE_WEIGHT + analyzer(chunk.text)]
+
+        def rows(chunk: Chunk) -> list[list[str]]:
+            return [analyzer(row) for row in named_rows(chunk)]
+
+        self.words = Index(folder / "views" / "postings", analyzer, body, f"2:{analyzer.name}:{TITLE_WEIGHT}")
+        self.rows = Index(folder / "views" / "rows", analyzer, rows, f"1:{analyzer.name}", ROWS)
+        self.indexes = (self.words, self.rows)
+        self.folder = self.words.folder
+
+    @property
+    def ledger(self) -> str:
+        """Return the identity of the ledger that both follow."""
+        return self.words.ledger
+
+    @ledger.setter
+    def ledger(self, identity: str) -> None:
+        self.words.ledger = self.rows.ledger = identity
+
+    async def position(self) -> int:
+        """Return how far the one has come that is behind; 0 when one is missing or broken."""
+        return min(await self.words.position(), await self.rows.position())
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Index changes in both; the one that was ahead takes some of them twice."""
+        for index in self.indexes:
+            await index.apply(changes)
+
+    async def reset(self) -> None:
+        """Forget everything; what is asked before the next `apply` finds nothing."""
+        for index in self.indexes:
+            await index.reset()
+
+    async def check(self) -> tuple[int, list[str]]:
+        """Return how many chunks can be found, and the files that are broken, looking at every byte."""
+        found, wrong = await self.words.check()
+        return found, [*wrong, *(f"rows/{name}" for name in (await self.rows.check())[1])]
+
+    async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
+        """Return at most k (number, BM25 score), best first; readers and filters hold inside the search."""
+        return await self.words.find(query, k, among)
+
+
+class Index:
+    """A folder with a tantivy index and its state; `made` gives the terms of a chunk's entries.
+
+    Where a chunk has several, its score is that of the best; `most` entries a chunk are looked at.
+    """
+
+    def __init__(
+        self, folder: Path, analyzer: Analyzer, made: Callable[[Chunk], Iterable[list[str]]], recipe: str,
+        most: int = 1,
+    ) -> None:  # fmt: skip
+        self.name = folder.name
+        self.folder, self.analyzer, self.made, self.recipe, self.most = folder, analyzer, made, recipe, most
         self.ledger = ""
-        self.recipe = f"2:{analyzer.name}:{TITLE_WEIGHT}"
         self._guard = threading.Lock()
         self._stamp = (-1, -1)
         self._doubted = False  # a question met something broken: look at every byte
@@ -119,13 +177,19 @@ class Postings:
     def _commit(self, index: tantivy.Index, changes: Sequence[Change], doubtful: int) -> None:
         latest = {change.number: change for change in changes}
         gone = [n for n, change in latest.items() if change.kind != "put" or change.sequence <= doubtful]
+        entries = (
+            made for change in latest.values() if change.kind != "remove" for made in self._entries(change)
+        )
+        first = next(entries, None)
         with _calm():
+            index.reload()
+            if first is None and (not gone or index.searcher().num_docs == 0):
+                return
             writer = index.writer(heap_size=HEAP, num_threads=1)
             if gone:
                 writer.delete_documents_by_query(_one_of("number", gone))
-            for change in latest.values():
-                if change.kind != "remove":
-                    writer.add_document(self._document(change))
+            for entry in chain((first,) if first else (), entries):
+                writer.add_document(entry)
             writer.commit()
             writer.wait_merging_threads()
 
@@ -143,19 +207,18 @@ class Postings:
         state.write(self.folder, known)
         return known
 
-    def _document(self, change: Change) -> tantivy.Document:
+    def _entries(self, change: Change) -> Iterator[tantivy.Document]:
         assert change.chunk is not None
         assert change.document is not None
-        title = self.analyzer(headline(change.chunk)) * TITLE_WEIGHT
-        body = self.analyzer(change.chunk.text)
-        made = tantivy.Document()
-        made.add_unsigned("number", change.number)
-        made.add_text("terms", " ".join(title + body))
-        for reader in change.document.readers:
-            made.add_text("readers", reader)
-        for facet in facets(change.document):
-            made.add_text("facets", facet)
-        return made
+        for terms in self.made(change.chunk):
+            entry = tantivy.Document()
+            entry.add_unsigned("number", change.number)
+            entry.add_text("terms", " ".join(terms))
+            for reader in change.document.readers:
+                entry.add_text("readers", reader)
+            for facet in facets(change.document):
+                entry.add_text("facets", facet)
+            yield entry
 
     def _open(self) -> tantivy.Index | None:
         if self._index is None:
@@ -193,20 +256,26 @@ class Postings:
     def _find(self, query: Query, k: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
         terms = query.terms if query.terms is not None else Counter(self.analyzer(query.text))
         searcher = self._reopened()
-        if not terms or not query.readers or searcher is None or (among is not None and not among):
+        if not terms or not query.readers or not searcher or (among is not None and not among):
+            return []
+        if searcher.num_docs == 0:
             return []
         try:
             # Where every document is readable there is nothing to filter, and tantivy skips blocks (4 x faster).
             readers = () if all(group & query.readers for group in self._groups) else sorted(query.readers)
             with _calm():
-                found = searcher.search(_question(terms, readers, query, among), limit=k, count=False).hits
+                asked = _question(terms, readers, query, among)
+                found = searcher.search(asked, limit=k * self.most, count=False).hits
                 numbers = searcher.fast_field_values("number", [address for _, address in found])
         except (ValueError, OSError):
             # Broken files are a reason to rebuild, not to fail the question: `position` will say 0.
             self._forget()
             self._doubted = True
             return []
-        return [(int(number or 0), float(score)) for number, (score, _) in zip(numbers, found, strict=True)]
+        best: dict[int, float] = {}
+        for number, (score, _) in zip(numbers, found, strict=True):
+            best.setdefault(int(number or 0), float(score))
+        return list(best.items())[:k]
 
     async def counts(self, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
         """Return the number of chunks, and for each term in how many of them it stands."""
