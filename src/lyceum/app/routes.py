@@ -7,7 +7,7 @@ its users. Without it only what everyone may read is seen.
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi import Query as Parameter
@@ -20,6 +20,7 @@ from lyceum.core.errors import LyceumError, NotFound
 from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Query
 from lyceum.observe.metrics import Labels
+from lyceum.store.facets import wanted
 from lyceum.wire import Platform
 
 router = APIRouter()
@@ -32,13 +33,13 @@ class Asked(BaseModel):
     question: str
     top_k: int = Field(10, ge=1, le=1000)
     readers: list[str] = []
-    filters: dict[Literal["source", "type", "document"], str] = {}
+    filters: dict[str, str] = {}
 
     def query(self) -> Query:
         """Return it as the noun that every retriever takes."""
         readers = names_of(self.readers) | {EVERYONE}
-        filters = {str(name): value for name, value in self.filters.items()}
-        return Query(text=self.question, top_k=self.top_k, readers=readers, filters=filters)
+        wanted(self.filters)
+        return Query(text=self.question, top_k=self.top_k, readers=readers, filters=self.filters)
 
 
 def platform_of(request: Request) -> Platform:

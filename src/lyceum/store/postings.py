@@ -26,7 +26,7 @@ from lyceum.core.protocols import Analyzer
 from lyceum.core.text import headline
 from lyceum.core.types import Change, Query
 from lyceum.store import state
-from lyceum.store.facets import facets, wanted
+from lyceum.store.facets import RECIPE, facets, wanted
 
 TITLE_WEIGHT = 3
 HEAP = 64_000_000
@@ -45,7 +45,7 @@ class Postings:
         self.folder = folder / "views" / "postings"
         self.analyzer = analyzer
         self.ledger = ""
-        self.recipe = f"2:{analyzer.name}:{TITLE_WEIGHT}"
+        self.recipe = f"2:{analyzer.name}:{TITLE_WEIGHT}:{RECIPE}"
         self._guard = threading.Lock()
         self._stamp = (-1, -1)
         self._doubted = False  # a question met something broken: look at every byte
