@@ -17,7 +17,7 @@ from tests.app.served import command, library, told
 
 ERROR = {"code", "message", "hint", "retryable", "type"}
 OUTCOME = "source status document_id pages chunks seconds code message hint warnings".split()
-ANSWER = "answer citations abstained reason confidence seconds trace_id usage".split()
+ANSWER = "answer citations abstained reason conflicts confidence seconds trace_id usage".split()
 CITATION = {"number", "document_id", "source", "title", "quote", "boxes", "span", "chunk_id"}
 HIT = {"document_id", "source", "title", "path", "text", "chunk_id", "score", "by"}
 DOCUMENT = "id source title media language version readers meta".split()

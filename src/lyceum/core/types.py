@@ -229,7 +229,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What every answerer gives: text with citations, or a refusal with its reason."""
+    """What every answerer gives: text with citations, or a refusal with its reason.
+
+    `conflicts` are pairs of citation numbers whose sources give different values for the same thing.
+    """
 
     text: str
     citations: tuple[Citation, ...] = ()
@@ -238,6 +241,7 @@ class Answer:
     abstained: bool = False
     reason: str = ""
     confidence: float = 0.0
+    conflicts: tuple[tuple[int, int], ...] = ()
     trace_id: str = ""
     seconds: float = 0.0
 

@@ -6,6 +6,10 @@ MAKERS = {
     "dense": "lyceum.search.single:dense",
     "reranked": "lyceum.search.reranked:Reranked",
     "hybrid": "lyceum.search.hybrid:Hybrid",
+    "parents": "lyceum.search.parents:Parents",
+    "sentences": "lyceum.search.multivector:Sentences",
+    "distinct": "lyceum.search.duplicates:Distinct",
+    "fresh": "lyceum.search.fresh:Fresh",
     "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }
