@@ -10,6 +10,8 @@ MAKERS = {
     "sentences": "lyceum.search.multivector:Sentences",
     "distinct": "lyceum.search.duplicates:Distinct",
     "fresh": "lyceum.search.fresh:Fresh",
+    "tree": "lyceum.search.tree:Tree",
+    "abstractive": "lyceum.search.tree:Abstractive",
     "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }

@@ -315,6 +315,16 @@ class Vectors:
             allowed &= seen.facets.holding(group)[rows]
         return allowed
 
+    async def groups(self) -> list[tuple[frozenset[str], list[int], Floats]]:
+        """Return for each set of readers the numbers of its chunks and their vectors."""
+        if (seen := await asyncio.to_thread(self._opened)) is None:
+            return []
+        rows = [np.flatnonzero(seen.alive & (seen.sets == place)) for place in range(len(seen.groups))]
+        return [
+            (readers, seen.numbers[own].tolist(), seen.matrix[own] * seen.scales[own, None])
+            for readers, own in zip(seen.groups, rows, strict=True)
+        ]
+
     def _opened(self) -> _Snapshot | None:
         stamp = state.stamp(self.folder)
         with self._guard:
