@@ -60,6 +60,34 @@ def test_what_is_no_conflict(tmp_path: Path, source: str, said: str, meta: dict[
     assert asked(tmp_path, QUESTION, ONE, staged(source, prose(said), **meta)).conflicts == ()
 
 
+@pytest.mark.parametrize(
+    ("one", "two", "conflict"),
+    [
+        (
+            "Of 400 pumps 30 are red and 12 are blue.",
+            "Of 400 pumps 30 are red and 14 are blue.",
+            ("12", "14"),
+        ),
+        ("Of 400 pumps 30 are red and 12 are blue.", "Of 500 pumps 30 are red and 14 are blue.", None),
+        (
+            "In 2019 30 pumps of type P7 are blue, 5 red.",
+            "In 2020 30 pumps of type P7 are blue, 5 red.",
+            None,
+        ),
+        ("All 30 pumps of type P7 are blue, 5 red.", "All 30 pumps of type P9 are blue, 5 red.", None),
+    ],
+)
+def test_statements_that_are_the_same_but_for_one_value(
+    tmp_path: Path, one: str, two: str, conflict: tuple[str, str] | None
+) -> None:
+    found = asked(
+        tmp_path, "How many pumps are blue?", staged("one.md", prose(one)), staged("two.md", prose(two))
+    )
+    assert bool(found.conflicts) == bool(conflict)
+    if conflict:
+        assert all(f"{value} [" in found.text.split("\n")[-1] for value in conflict)
+
+
 def test_editions_do_not_conflict(tmp_path: Path) -> None:
     made = [
         staged(f"policy v{n}.md", prose(f"A hotel night may cost {100 + n} EUR."), edition=float(n))

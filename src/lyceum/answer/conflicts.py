@@ -1,8 +1,8 @@
 """Judged statements to the one whose source gives another value for what is asked than the best one's. Pure.
 
 Conservative: a question for a number or a date; two documents; statements that fit the question equally well, are
-made of the same words and names, and stand under the same codes and years; one value in each, of one unit. What
-two editions of a text say is no conflict: `current` has kept one of them.
+made of the same words and names, and stand under the same codes and years; one value in each, of one unit, or all
+the same but for one value. What two editions of a text say is no conflict: `current` has kept one of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from calendar import month_name
 from collections.abc import Sequence
 
-from lyceum.answer.asked import DATE, NUMERIC, details, kind
+from lyceum.answer.asked import DATE, NUMERIC, details, kind, mismatch
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.answer.values import NUMBER
 from lyceum.core.text import has_cjk, language
@@ -30,12 +30,15 @@ def conflicting(question: str, judged: Sequence[Judged], evidence: Evidence) -> 
     if asked not in NUMERIC and asked != "date":
         return None
     best = judged[0]
-    mine = _value(question, best, evidence)
-    for other in judged[1:] if mine else ():
+    for other in judged[1:]:
         if other.score < FIT * best.score:
             break
-        theirs = _value(question, other, evidence) if _comparable(best, other) else ""
-        if theirs and _differ(mine, theirs) and _alike(best, mine, other, theirs, evidence):
+        if not _comparable(best, other):
+            continue
+        mine, theirs = (_value(question, one, evidence) for one in (best, other))
+        if not (mine and theirs):
+            mine, theirs = _difference(asked, best.statement.quote, other.statement.quote)
+        if _differ(mine, theirs) and _alike(best, mine, other, theirs, evidence):
             said = SAID[language(question)]
             return other, said.format(
                 ("；" if has_cjk(said) else ", ").join((f"{mine} [1]", f"{theirs} [2]"))
@@ -47,6 +50,27 @@ def _value(question: str, one: Judged, evidence: Evidence) -> str:
     """Return the only value in a statement that can be the answer; empty when there is none or more than one."""
     mark = evidence.mark(question, one.statement)
     return one.statement.quote[slice(*mark)].strip() if mark else ""
+
+
+def _difference(asked: str, one: str, other: str) -> tuple[str, str]:
+    """Return the values in which two statements differ that are the same but for these, empty ones else."""
+    found = []
+    for quote in (one, other):
+        spans = [match.span() for match in DATE.finditer(quote)]
+        if asked != "date":
+            spans = [
+                match.span()
+                for match in NUMBER.finditer(quote)
+                if not any(start < match.end() and match.start() < end for start, end in spans)
+                and not quote[: match.start()][-1:].isalnum()
+            ]
+        ends = [0, *(end for span in spans for end in span), len(quote)]
+        between = [quote[a:b].lower() for a, b in zip(ends[::2], ends[1::2], strict=True)]
+        found.append((between, [quote[a:b].strip() for a, b in spans]))
+    (frame, mine), (other_frame, theirs) = found
+    pairs = [pair for pair in zip(mine, theirs, strict=False) if pair[0] != pair[1]]
+    same = frame == other_frame and len(pairs) == 1 and not any(mismatch(asked, value) for value in pairs[0])
+    return pairs[0] if same else ("", "")
 
 
 def _comparable(best: Judged, other: Judged) -> bool:
