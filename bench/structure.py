@@ -265,14 +265,13 @@ async def planted_values(folder: Path, embedder: Any, encoder: Any, which: str) 
         for kind, retriever in {"hybrid": home.hybrid, "fresh": Fresh(home.hybrid)}.items():
             some = await answered(retriever, evidence, [query for query, _, _ in pairs.values()])
             cited = [one for one in some if one.citations]
-            valued = [one for one in cited if one.citations[0].start is not None]
             shown = [one for one in cited if one.conflicts]
             of_pair = [one for one in cited if one.citations[0].source.startswith(("now/", "then/"))]
             newer = [one for one in of_pair if one.citations[0].source.startswith("now/")]
-            found |= {f"{kind}_shown": len(shown) / len(valued), f"{kind}_newer": len(newer) / len(of_pair)}
+            found |= {f"{kind}_shown": len(shown) / len(of_pair), f"{kind}_newer": len(newer) / len(of_pair)}
             print(
-                f"{kind}: {len(pairs)} changed numbers, conflict shown {len(shown)}, of {len(valued)} answered with"
-                f" one value; newer first {len(newer)} of {len(of_pair)}"
+                f"{kind}: {len(pairs)} changed numbers, {len(of_pair)} answered from them: conflict shown {len(shown)},"
+                f" newer first {len(newer)}"
             )
     return found
 

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float32]
 class Sentences:
     """`weight` is the share of the vectors' z-score beside that of the score the hits had."""
 
-    def __init__(self, embedder: Embedder | None = None, weight: float = 0.3) -> None:
+    def __init__(self, embedder: Embedder | None = None, weight: float = 0.2) -> None:
         assert 0 <= weight <= 1, weight
         self.embedder, self.weight = embedder, weight
         self._known: dict[str, npt.NDArray[np.float16]] = {}

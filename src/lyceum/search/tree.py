@@ -84,7 +84,7 @@ class Tree:
 
     def __init__(
         self, retriever: Retriever, ledger: Ledger, dense: Vectored, embedder: Embedder, folder: Path,
-        summary: Summary | None = None, weight: float = 0.5, size: int = 8, nodes: int = 5, depth: int = 50,
+        summary: Summary | None = None, weight: float = 0.25, size: int = 8, nodes: int = 5, depth: int = 50,
         most: int = 20_000,
     ) -> None:  # fmt: skip
         if dense is None:
