@@ -270,7 +270,7 @@ async def planted_values(folder: Path, embedder: Any, encoder: Any, which: str) 
             newer = [one for one in of_pair if one.citations[0].source.startswith("now/")]
             found |= {f"{kind}_shown": len(shown) / len(of_pair), f"{kind}_newer": len(newer) / len(of_pair)}
             print(
-                f"{kind}: {len(pairs)} changed numbers, {len(of_pair)} answered from them: conflict shown {len(shown)},"
+                f"{kind}: {len(pairs)} changed numbers, {len(of_pair)} answered from them: conflict {len(shown)},"
                 f" newer first {len(newer)}"
             )
     return found
