@@ -17,7 +17,7 @@ from tests.app.served import command, library, told
 
 ERROR = {"code", "message", "hint", "retryable", "type"}
 OUTCOME = "source status document_id pages chunks seconds code message hint warnings".split()
-ANSWER = "answer citations abstained reason unsupported confidence seconds trace_id usage".split()
+ANSWER = "answer citations abstained reason unsupported conflicts confidence seconds trace_id usage".split()
 CITATION = {"number", "document_id", "source", "title", "quote", "boxes", "span", "chunk_id"}
 HIT = {"document_id", "source", "title", "path", "text", "chunk_id", "score", "by"}
 DOCUMENT = "id source title media language version readers meta".split()
@@ -140,6 +140,28 @@ def test_search_as_json(home: Path) -> None:
     _, hits = told("search", "--home", str(home), "--source", hit["source"], "valve warehouse")
     assert {one["source"] for one in hits} == {hit["source"]}
     assert told("search", "--home", str(home), "zzzz") == (0, [])
+
+
+def test_filters_and_tags(tmp_path: Path) -> None:
+    files, home = library(tmp_path / "files"), str(tmp_path / "home")
+    assert told("ingest", "--home", home, "--tag", "shop", "--tag", "2024", str(files / "prices.csv"))[0] == 0
+    assert told("ingest", "--home", home, str(files))[0] == 0
+
+    def found(*filters: str) -> Any:
+        given = [word for one in filters for word in ("--filter", one)]
+        return told("search", "--home", home, *given, "valve", "pump", "warehouse", "opens")
+
+    names = {one["source"].rsplit("/", 1)[-1] for one in found("tag=shop")[1]}
+    assert names == {"prices.csv"}
+    assert {one["source"] for one in found("tag=shop", "tag=other")[1]} == {
+        one["source"] for one in found("tag=shop")[1]
+    }
+    assert len(found(f"path={files}")[1]) == len(found()[1]) > len(found("path=files", "type=csv")[1]) > 0
+    assert found("since=2024") == (0, [])
+    for wrong in ("colour=red", "since=yesterday", "tag="):
+        code, said = found(wrong)
+        assert (code, said["error"]["code"]) == (1, "filter")
+    assert found("since=2024", "since=2025")[1]["error"]["code"] == "filter"
 
 
 def test_docs_as_json(home: Path) -> None:

@@ -63,6 +63,31 @@ def test_filters(client: TestClient, asked: dict[str, str], wanted: list[str]) -
     assert listed(client, **asked) == wanted
 
 
+def test_tags_are_given_with_an_upload_and_filter_questions(client: TestClient) -> None:
+    def uploaded(**more: str) -> str:
+        file = {"file": ("lantern.md", b"# The Lantern Manual\n\nTrim the wick.")}
+        sent = client.post("/api/documents", files=file, data={"source": "manuals/lantern.md", **more})
+        assert sent.status_code == 201, sent.text
+        return str(sent.json()["status"])
+
+    def found(**filters: str) -> list[str]:
+        sent = client.post(
+            "/api/search", json={"question": "trim the wick of the lantern", "filters": filters}
+        )
+        assert sent.status_code == 200, sent.text
+        return sorted({one["source"] for one in sent.json()})
+
+    assert found(tag="light") == []
+    assert [uploaded(tags="Light, sea"), uploaded(), uploaded(tags="Light,sea")] == [
+        "tags",
+        "unchanged",
+        "unchanged",
+    ]
+    assert found(tag="light") == found(tag="sea", path="manuals/") == ["manuals/lantern.md"]
+    refused = client.post("/api/search", json={"question": "wick", "filters": {"path": "*.md"}})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "filter")
+
+
 def test_readers_see_more(client: TestClient) -> None:
     assert listed(client, title="secret") == []
     assert listed(client, title="secret", **{"as": "captain"}) == ["notes/secret.txt"]

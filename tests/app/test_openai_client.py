@@ -121,6 +121,22 @@ def test_stream(client: openai.OpenAI, question: str, wanted: str, source: str) 
         assert re.fullmatch(r"\[\d+\]", text[marked["start_index"] : marked["end_index"]])
 
 
+def test_filters_in_the_extra_body(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": QUESTIONS[2][0]}]
+
+    def answered(**filters: str) -> Any:
+        body = {"filters": filters}
+        return client.chat.completions.create(model="lyceum", messages=messages, extra_body=body).model_dump()
+
+    assert QUESTIONS[2][1] in answered(type="csv")["choices"][0]["message"]["content"]
+    assert (
+        answered(type="txt")["abstained"]
+        or "42 EUR" not in answered(type="txt")["choices"][0]["message"]["content"]
+    )
+    with pytest.raises(openai.BadRequestError, match="is no date"):
+        answered(since="last week")
+
+
 def test_a_stream_can_be_left_early(client: openai.OpenAI, server: Server) -> None:
     messages: Any = [{"role": "user", "content": QUESTIONS[0][0]}]
     before = len(server.printed())

@@ -213,13 +213,16 @@ def test_an_error_about_a_key_of_digits_does_not_print_it(home: Path) -> None:
 
 
 def test_a_nested_table_keeps_what_it_does_not_name(home: Path) -> None:
-    (home / "lyceum.toml").write_text("[retriever.retriever]\nweight = 0.5\n")
-    variable = "LYCEUM_RETRIEVER__RETRIEVER__DEPTH"
+    (home / "lyceum.toml").write_text("[retriever.retriever.retriever]\nweight = 0.5\n")
+    variable = "LYCEUM_RETRIEVER__RETRIEVER__RETRIEVER__DEPTH"
     settings = load(str(home), {variable: "50"})
     inner = {"kind": "search.hybrid", "weight": 0.5, "depth": 50}
-    assert settings.tables["retriever"] == {"kind": "search.history", "retriever": inner}
+    linked = {"kind": "search.linked", "retriever": inner}
+    assert settings.tables["retriever"] == {"kind": "search.history", "retriever": linked}
     assert settings.origin["retriever.retriever"] == variable
-    assert DEFAULTS["retriever"]["retriever"] == {"kind": "search.hybrid"}, "the defaults are left alone"
+    assert DEFAULTS["retriever"]["retriever"]["retriever"] == {"kind": "search.hybrid"}, (
+        "the defaults are left alone"
+    )
     other = {"kind": "search.lexical"}
     assert (
         overlaid(settings, {"retriever": {"retriever": other}}, "-").tables["retriever"]["retriever"] == other

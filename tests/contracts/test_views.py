@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lyceum.core.errors import InvalidInput
 from lyceum.core.types import Query
 from lyceum.search.analyzer import Standard
 from lyceum.store.postings import Postings
@@ -133,6 +135,85 @@ def test_filters(tmp_path: Path, name: str) -> None:
     run(check())
 
 
+async def dated_home(folder: Path) -> Home:
+    """A home whose documents differ in folder, date, tags and readers; chunk n belongs to document n."""
+    home = Home(folder)
+    given: list[tuple[str, dict[str, object], frozenset[str]]] = [
+        ("/srv/docs/hr/leave/rules-2023-11-30.md", {"tags": ["HR", "leave"]}, ALL),
+        ("/srv/docs/hr/travel.pdf", {"dated": "2024-02-29", "tags": ["HR"]}, ALL),
+        ("docs/finance/report_2024-05.md", {}, ALL),
+        ("docs\\finance\\secret-2024.md", {"tags": ["board"]}, frozenset({"boss"})),
+        ("plain.md", {}, ALL),
+    ]
+    made = [(document(source, "pump", readers=readers), meta) for source, meta, readers in given]
+    await home.store.put([(replace(one, meta=meta), *rest) for (one, *rest), meta in made])  # type: ignore[arg-type]
+    return home
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize(
+    ("filters", "wanted"),
+    [
+        ({"path": "hr/"}, {1, 2}), ({"path": "docs/hr"}, {1, 2}), ({"path": "/srv"}, {1, 2}),
+        ({"path": "leave"}, {1}),
+        ({"path": "docs"}, {1, 2, 3, 4}), ({"path": "/docs"}, set()), ({"path": "finance/"}, {3, 4}),
+        ({"path": "travel.pdf"}, set()), ({"tag": "hr"}, {1, 2}), ({"tag": "leave,board"}, {1, 4}),
+        ({"tag": "h"}, set()), ({"since": "2024"}, {2, 3, 4}), ({"since": "2024-02-29"}, {2, 3}),
+        ({"since": "2024-03-01"}, {3}), ({"since": "2024-05-02"}, set()), ({"until": "2024-02-29"}, {1, 2}),
+        ({"until": "2024-02-28"}, {1}), ({"until": "2024-05"}, {1, 2, 3}), ({"until": "2023-11-29"}, set()),
+        ({"until": "2024-12-31"}, {1, 2, 3, 4}), ({"since": "2023-11-30", "until": "2024-04-30"}, {1, 2}),
+        ({"since": "2024", "path": "finance", "type": "md"}, {3, 4}), ({"type": "pdf,md"}, {1, 2, 3, 4, 5}),
+    ],
+)  # fmt: skip
+def test_folders_dates_and_tags(tmp_path: Path, name: str, filters: dict[str, str], wanted: set[int]) -> None:
+    async def check() -> None:
+        view = getattr(await dated_home(tmp_path), name)
+        for readers, seen in ((frozenset({"*", "boss"}), wanted), (ALL, wanted - {4})):
+            found = await view.find(Query(text="pump", readers=readers, filters=filters), 10)
+            assert {number for number, _ in found} == seen
+
+    run(check())
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_tags_change_and_outlive_a_version(tmp_path: Path, name: str) -> None:
+    async def check() -> None:
+        home = await dated_home(tmp_path)
+        view = getattr(home, name)
+
+        async def numbers(**filters: str) -> set[int]:
+            return {number for number, _ in await view.find(Query(text="pump", filters=filters), 10)}
+
+        plain = document("plain.md", "pump")[0].id
+        assert await home.store.set_tags(plain, frozenset({"财务"}))
+        assert not await home.store.set_tags(plain, frozenset({"财务"})), "nothing changed"
+        assert await numbers(tag="财务") == {5}
+        await home.store.put([document("plain.md", "pump", version="2")])
+        await home.store.catch_up()
+        assert await numbers(tag="财务") == {6}
+        await home.store.set_tags(plain, frozenset())
+        assert await numbers(tag="财务") == set()
+
+    run(check())
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize(
+    "filters",
+    [{"colour": "red"}, {"since": "May"}, {"since": "2024-13"}, {"until": "2023-02-29"}, {"until": "20240501"},
+     {"path": "*.pdf"}, {"path": "/"}, {"path": ""}, {"path": "a/b/c/d/e"}, {"tag": " , "}, {"type": ""}],
+)  # fmt: skip
+def test_filters_that_say_nothing_are_refused(tmp_path: Path, name: str, filters: dict[str, str]) -> None:
+    async def check() -> None:
+        view = getattr(await filled(tmp_path), name)
+        with pytest.raises(InvalidInput) as refused:
+            await view.find(Query(text="pump", filters=filters), 10)
+        assert refused.value.code == "filter"
+        assert refused.value.hint
+
+    run(check())
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_applying_twice_changes_nothing(tmp_path: Path, name: str) -> None:
     async def check() -> None:
@@ -244,6 +325,8 @@ def test_dead_rows_are_compacted(tmp_path: Path) -> None:
         await home.store.remove(document("big.md")[0].id, ALL)
         assert home.dense._state()["rows"] == 1
         assert await home.texts("valve") == ["valve"]
+        assert await home.texts("valve", filters={"source": "small.md"}) == ["valve"]
+        assert await home.dense.find(Query(text="valve", filters={"source": "big.md"}), 10) == []
         assert home.dense._files(2)[0].stat().st_size == ToyEncoder.dimension
 
     run(check())

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,13 @@ def ingesting(folder: Path, workers: int = 2) -> Iterator[tuple[Home, Callable[.
     home = Home(folder / "home")
     (folder / "files").mkdir()
 
-    def ingest(*paths: Path) -> list[Outcome]:
+    def ingest(*paths: Path, tags: frozenset[str] | None = None) -> list[Outcome]:
         async def work() -> list[Outcome]:
             reader = Isolated(workers=workers)
             try:
                 made = Ingest(home.store, reader, splitter(), workers + 1)
-                outcomes = await made(jobs(paths or [folder / "files"]))
+                todo = jobs(paths or [folder / "files"])
+                outcomes = await made([replace(job, tags=tags) for job in todo])
                 await home.store.catch_up()
                 return outcomes
             finally:
@@ -93,6 +95,25 @@ def test_the_same_text_is_encoded_once_in_one_batch_and_in_later_ones(tmp_path: 
         assert run(home.ledger.counts(ALL))["documents"] == 5
 
 
+def test_tags_are_given_kept_and_changed_without_reading_again(tmp_path: Path) -> None:
+    with ingesting(tmp_path) as (home, ingest):
+        file = tmp_path / "files" / "handbook.md"
+        file.write_text(handbook())
+
+        def tagged(*tags: str, given: bool = True) -> tuple[str, list[str]]:
+            (outcome,) = ingest(tags=frozenset(tags) if given else None)
+            (found,) = run(home.ledger.documents(ALL))
+            return outcome.status, found.meta.get("tags", [])
+
+        assert tagged("hr", "2024") == ("added", ["2024", "hr"])
+        assert tagged(given=False) == ("unchanged", ["2024", "hr"])
+        assert tagged("hr") == ("tags", ["hr"])
+        file.write_text(handbook(3))
+        assert tagged(given=False) == ("updated", ["hr"])
+        assert run(home.texts("valve", top_k=1, filters={"tag": "hr"}))
+        assert run(home.texts("valve", top_k=1, filters={"tag": "2024"})) == []
+
+
 class Noted:
     """A library that keeps nothing and notes how much was in memory at once; it is slow, as a disk may be."""
 
@@ -107,6 +128,9 @@ class Noted:
         await asyncio.sleep(0.01)
 
     async def set_readers(self, document_id: str, readers: frozenset[str]) -> None:
+        raise AssertionError
+
+    async def set_tags(self, document_id: str, tags: frozenset[str]) -> bool:
         raise AssertionError
 
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:

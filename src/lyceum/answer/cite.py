@@ -13,11 +13,13 @@ def cite(statement: Statement, number: int, mark: tuple[int, int] | None = None)
         piece.place for piece in chunk.pieces if piece.start < statement.end and piece.end > statement.start
     ]
     first = places[0] if places else Place()
+    parts = chunk.meta.get("parts", ())  # of a passage made of several chunks
+    owner = next((part for start, end, part in parts if start <= statement.start < end), chunk.id)
     boxes: tuple[Box, ...] = tuple(
         dict.fromkeys(place.box for place in places if place.box and place.page == first.page)
     )
     return Citation(
         number=number, document_id=document.id, source=document.source, title=document.title,
-        quote=statement.quote, chunk_id=chunk.id, media=document.media, place=first, boxes=boxes,
+        quote=statement.quote, chunk_id=owner, media=document.media, place=first, boxes=boxes,
         start=mark[0] if mark else None, end=mark[1] if mark else None,
     )  # fmt: skip

@@ -5,17 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from lyceum.core.dates import of_the_past
 from lyceum.core.types import Document, Hit
 
 _edition = re.compile(
     r"\b(?:version|edition|revision|rev|v)\.?\s*\d+(?:\.\d+)*|第\s*[一二三四五六七八九十\d]+\s*版|[\W_]+",
-    re.I,
-)
-_older = re.compile(
-    r"\b(?:old|older|earlier|previous|former|superseded|original)\s(?:\w+\s)?"
-    r"(?:versions?|editions?|polic(?:y|ies)|rules?|handbooks?|terms|regulations?|guides?|manuals?|limits?|rates?)\b"
-    r"|\b(?:used to|previously|formerly)\b|"
-    r"旧[版规的]|老版|老的|(?:以前|之前|原来|原先|过去)的|^(?:以前|原来|原先|过去)|上一版",
     re.I,
 )
 _numerals = "零一二三四五六七八九十"
@@ -44,7 +38,7 @@ def _meant(question: str, editions: Mapping[float, Sequence[Document]]) -> set[f
     named = {
         number for number, same in editions.items() if any(_named(question, number, one) for one in same)
     }
-    older = len(editions) > 1 and _older.search(question) is not None
+    older = len(editions) > 1 and of_the_past(question)
     return named or {sorted(editions)[-2 if older else -1]}
 
 

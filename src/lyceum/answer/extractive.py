@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from lyceum.answer import refuse
 from lyceum.answer.asked import parts, refers_back
 from lyceum.answer.cite import cite
+from lyceum.answer.conflicts import conflicting
 from lyceum.answer.current import current
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.core.protocols import Retriever
@@ -51,8 +52,8 @@ class Extractive:
             return Answer(
                 text="\n".join(filter(None, lines)) if part.best else "",
                 reason="" if part.best else part.reason, citations=citations, hits=tuple(part.hits),
-                abstained=not part.best, confidence=part.sure, trace_id=trace_id(),
-                seconds=time.perf_counter() - started,
+                abstained=not part.best, conflicts=((1, 2),) if part.conflict else (),
+                confidence=part.sure, trace_id=trace_id(), seconds=time.perf_counter() - started,
             )  # fmt: skip
 
     async def stream(self, query: Query) -> AsyncGenerator[str | Answer, None]:
@@ -78,6 +79,9 @@ class Extractive:
         query = own
         if not judged or sure < self.threshold:
             return _Part(hits, [], sure, refuse.explained(query.text, judged))
+        if found := conflicting(query.text, judged, self.evidence):
+            both = [(query.text, judged[0]), (query.text, found[0])]
+            return _Part(hits, both, sure, found[1], conflict=True)
         best, *second = chosen(judged)
         return _Part(hits, [(query.text, best), *(("", one) for one in second)], sure)
 
@@ -151,6 +155,7 @@ class _Part:
     best: list[tuple[str, Judged]]
     sure: float
     reason: str = ""
+    conflict: bool = False
 
 
 def _key(one: Judged) -> tuple[str, int]:

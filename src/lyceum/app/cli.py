@@ -67,6 +67,8 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
         "--password", action="append", default=[], metavar="WORD",
         help="tried on locked PDFs and kept nowhere; may be given again",
     )  # fmt: skip
+    tag = "what --filter tag=NAME finds them by; may be given again"
+    ingest.add_argument("--tag", action="append", default=[], metavar="NAME", help=tag)
     ingest.add_argument("--again", action="store_true", help="try again what could be read only in part")
     ingest.add_argument("--watch", action="store_true", help="go on with what changes there, until ctrl-C")
     ingest.add_argument("--delete", action="store_true", help="remove documents whose watched file has gone")
@@ -97,6 +99,10 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
         command.add_argument(
             "--history", metavar="FILE", help="the turns before, as a list of messages in JSON"
         )
+        command.add_argument(
+            "--filter", action="append", default=[], metavar="NAME=VALUE",
+            help="since=2024-05, until=2024-12-31, path=hr/, tag=NAME, document=ID; all must hold",
+        )  # fmt: skip
         if name == "ask":
             explained = "show stages, times, ranks and scores"
             command.add_argument("--explain", action="store_true", help=explained)

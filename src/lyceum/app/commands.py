@@ -21,12 +21,13 @@ from lyceum.core.text import names
 from lyceum.core.types import EVERYONE, Message, Query
 from lyceum.ingest import pipeline
 from lyceum.ingest.pipeline import Job, Outcome
+from lyceum.store.facets import wanted
 
 if TYPE_CHECKING:
     from lyceum.wire import Platform
 
 OK, REFUSED, PARTLY = 0, 3, 4
-STATUSES = ("added", "updated", "unchanged", "readers", "failed")
+STATUSES = ("added", "updated", "unchanged", "readers", "tags", "failed")
 HERE = Path(__file__).parent
 
 
@@ -37,7 +38,8 @@ def readers_of(arguments: argparse.Namespace) -> frozenset[str]:
 
 def query_of(arguments: argparse.Namespace) -> Query:
     """Return the query that `ask` and `search` were given."""
-    filters = {name: value for name in ("source", "type") if (value := getattr(arguments, name))}
+    given = [(name, value) for name in ("source", "type") if (value := getattr(arguments, name))]
+    filters = filters_of([*given, *(one.partition("=")[::2] for one in arguments.filter)])
     return Query(
         text=" ".join(arguments.question), top_k=arguments.top_k, readers=readers_of(arguments), filters=filters,
         history=_turns(Path(arguments.history)) if arguments.history else (),
@@ -56,6 +58,17 @@ def _turns(file: Path) -> tuple[Message, ...]:
     except (ValueError, KeyError, TypeError) as problem:
         hint = 'A history is a list of {"role": "user" or "assistant", "content": …}.'
         raise InvalidInput(f"{file} holds no history.", hint=hint, code="history") from problem
+
+
+def filters_of(given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return filters by name; of what is given several times any may hold, where that can be said."""
+    found: dict[str, str] = {}
+    for name, value in given:
+        if name in found and name not in ("type", "tag"):
+            raise InvalidInput(f"The filter {name} is given twice.", hint="Give it once.", code="filter")
+        found[name] = f"{found[name]},{value}" if name in found else value
+    wanted(found)
+    return found
 
 
 async def run_init(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -83,12 +96,14 @@ async def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
         raise InvalidInput("--delete follows what is removed.", hint="Add --watch.")
     readers = names(arguments.readers) or frozenset({EVERYONE}) if arguments.readers else None
     paths = [Path(path) for path in arguments.paths]
+    tags = names(",".join(arguments.tag)) or None
     found = pipeline.jobs(paths, readers, again=arguments.again)
     todo = [replace(one, passwords=tuple(arguments.password)) for one in found]
     async with opened(settings) as platform:
 
         async def ingest(todo: Sequence[Job]) -> list[Outcome]:
-            return await ingested(platform, todo, quiet=arguments.json)
+            tagged = [replace(one, tags=tags) for one in todo]
+            return await ingested(platform, tagged, quiet=arguments.json)
 
         if arguments.watch:
             return await _watch(arguments, platform, paths, readers, ingest)

@@ -51,6 +51,9 @@ async def add_document(
     source: Annotated[str, Form(description="the name it is cited by; the file name by default")] = "",
     readers: Annotated[str, Form(description="who may read it, comma-separated; everyone by default")] = "",
     password: Annotated[str, Form(description="opens the file if it is locked; kept nowhere")] = "",
+    tags: Annotated[
+        str, Form(description="tags to filter by, comma-separated; kept as they are by default")
+    ] = "",
     wait: Annotated[bool, Parameter(description="false returns at once with a job to ask for")] = True,
 ) -> Any:
     """Read one file; on return it can be found, or with wait=false it is a job that no crash loses.
@@ -61,7 +64,9 @@ async def add_document(
     if not name:
         raise InvalidInput("The upload has no file name.", hint="Send multipart form data with a file name.")
     jobs: Runner = request.app.state.jobs
-    job = await jobs.submit(file.file, name, source or name, names_of(readers) or None, password)
+    job = await jobs.submit(
+        file.file, name, source or name, names_of(readers) or None, password, names_of(tags) or None
+    )
     if wait:
         return _confirmed(await jobs.finished(job.id))
     return JSONResponse(shapes.job(job, None), 202, {"Location": f"/api/jobs/{job.id}"})

@@ -59,6 +59,10 @@ class Fenced:
         """Keep a copy of the upload; see the store."""
         await self.store.keep_file(path, sha256)
 
+    async def set_tags(self, document_id: str, tags: frozenset[str]) -> bool:
+        """Change the tags of an upload that has been read before; doing it twice changes nothing."""
+        return await self.store.set_tags(document_id, tags)
+
     async def set_readers(self, document_id: str, readers: frozenset[str]) -> None:
         """Change the readers and mark the job as done in one transaction."""
         told = {"status": "readers"}
@@ -93,16 +97,18 @@ class Runner:
     # --- what requests ask for -------------------------------------------------------------------------
 
     async def submit(
-        self, file: IO[bytes], name: str, source: str, readers: frozenset[str] | None, password: str = ""
-    ) -> Job:
+        self, file: IO[bytes], name: str, source: str, readers: frozenset[str] | None, password: str = "",
+        tags: frozenset[str] | None = None,
+    ) -> Job:  # fmt: skip
         """Queue a file; on return it is on the disk and will be read, whatever happens to this process.
 
         A password is held in memory alone: after a restart the job fails with the code "password".
         """
-        job_id, source, name = random_id(), pipeline.shown(source), pipeline.shown(name)
+        options = {"name": pipeline.shown(name), **({} if tags is None else {"tags": sorted(tags)})}
+        job_id, source = random_id(), pipeline.shown(source)
         job = Job(
             id=job_id, source=source, document=document_id(source), path=f"{SPOOL}/{job_id}/upload",
-            readers=readers, options={"name": name}, created=time.time(), updated=time.time(),
+            readers=readers, options=options, created=time.time(), updated=time.time(),
         )  # fmt: skip
         if password:
             self._passwords[job_id] = password
@@ -238,9 +244,10 @@ class Runner:
             self._pulse()
 
         parts, store = self.platform.ingest, self.platform.store
+        tags = frozenset(job.options["tags"]) if "tags" in job.options else None
         todo = pipeline.Job(
             path=self.platform.home / job.path, source=job.source, name=job.options["name"],
-            readers=job.readers, keep=True, passwords=tuple(filter(None, [self._passwords.get(job.id)])),
+            readers=job.readers, tags=tags, keep=True, passwords=tuple(filter(None, [self._passwords.get(job.id)])),
         )  # fmt: skip
         ingest = pipeline.Ingest(Fenced(store, job), parts.reader, parts.splitter, heard=parts.heard)
         (outcome,) = await ingest([todo], page=tell)

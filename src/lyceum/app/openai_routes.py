@@ -24,6 +24,7 @@ from lyceum.core.errors import InvalidInput, LyceumError, NotFound
 from lyceum.core.ids import random_id
 from lyceum.core.text import names
 from lyceum.core.types import EVERYONE, Answer, Message, Query
+from lyceum.store.facets import wanted
 from lyceum.wire import Platform
 
 router = APIRouter(prefix="/v1")
@@ -89,6 +90,7 @@ class Asked(Lenient):
     model: Annotated[str, StringConstraints(min_length=1)]
     stream: bool = False
     readers: tuple[str, ...] = ()
+    filters: Annotated[dict[str, str], Field(default_factory=dict)]
 
 
 class Completion(Asked):
@@ -109,7 +111,7 @@ class Response(Asked):
     metadata: Annotated[dict[str, str], Field(max_length=16, default_factory=dict)]
 
 
-def query_of(turns: Sequence[Turn], readers: Sequence[str]) -> Query:
+def query_of(turns: Sequence[Turn], readers: Sequence[str], filters: Mapping[str, str]) -> Query:
     """Return the last user message as the question, and what came before as its history."""
     last = next((i for i in range(len(turns) - 1, -1, -1) if turns[i].role == "user"), None)
     if last is None:
@@ -119,7 +121,9 @@ def query_of(turns: Sequence[Turn], readers: Sequence[str]) -> Query:
         for turn in turns[:last]
         if turn.role in ("user", "assistant")
     )
-    return Query(text=turns[last].words(), history=history, readers=names(readers) | {EVERYONE})
+    wanted(filters)
+    whose = names(readers) | {EVERYONE}
+    return Query(text=turns[last].words(), history=history, readers=whose, filters=filters)
 
 
 def check_model(given: str, *served: str) -> None:
@@ -155,7 +159,7 @@ async def _replied(
     platform: Platform, asked: Asked, turns: Sequence[Turn], made: _Chat | _Response
 ) -> dict[str, Any] | StreamingResponse:
     check_model(asked.model, MODEL)
-    query = query_of(turns, asked.readers)
+    query = query_of(turns, asked.readers, asked.filters)
     if not asked.stream:
         return made.whole(await ask(platform, query))
     # The first piece is awaited here, so that a bad question still becomes a status code.

@@ -20,6 +20,7 @@ from lyceum.core.errors import LyceumError, NotFound
 from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Message, Query
 from lyceum.observe.metrics import Labels
+from lyceum.store.facets import wanted
 from lyceum.wire import Platform
 
 router = APIRouter()
@@ -40,16 +41,16 @@ class Asked(BaseModel):
     question: str
     top_k: int = Field(10, ge=1, le=1000)
     readers: list[str] = []
-    filters: dict[Literal["source", "type", "document"], str] = {}
+    filters: dict[str, str] = {}
     history: list[Said] = Field([], max_length=1000)
 
     def query(self) -> Query:
         """Return it as the noun that every retriever takes."""
         readers = names_of(self.readers) | {EVERYONE}
-        filters = {str(name): value for name, value in self.filters.items()}
+        wanted(self.filters)
         history = tuple(Message(role=one.role, content=one.content) for one in self.history)
         return Query(
-            text=self.question, top_k=self.top_k, readers=readers, filters=filters, history=history
+            text=self.question, top_k=self.top_k, readers=readers, filters=self.filters, history=history
         )  # fmt: skip
 
 

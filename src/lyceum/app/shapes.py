@@ -49,6 +49,7 @@ def answer(found: Answer) -> dict[str, Any]:
         "answer": found.text,
         "citations": [citation(cited) for cited in found.citations],
         **_picked(found, "abstained", "reason", "unsupported"),
+        "conflicts": [list(pair) for pair in found.conflicts],
         "confidence": round(found.confidence, 4),
         "seconds": round(found.seconds, 4),
         "trace_id": found.trace_id,

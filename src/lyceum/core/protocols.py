@@ -68,7 +68,10 @@ class Ledger(Protocol):
     """The truth. Reading only; writing goes through the store, which keeps views and ledger in step."""
 
     async def get(self, numbers: Sequence[int], readers: frozenset[str]) -> dict[int, tuple[Chunk, Document]]:
-        """Return chunks of current versions that one of `readers` may see; others are left out."""
+        """Return chunks of current versions that one of `readers` may see; others are left out.
+
+        Chunks of one version have numbers in a row, in the document's order: neighbours differ by one.
+        """
         ...
 
     async def documents(self, readers: frozenset[str], document_id: str | None = None) -> list[Document]:

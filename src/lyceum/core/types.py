@@ -243,7 +243,8 @@ class Citation:
 class Answer:
     """What every answerer gives: text with citations, or a refusal with its reason.
 
-    `unsupported` are sentences of a written answer that the passages they cite do not bear out.
+    `unsupported` are sentences of a written answer that the passages they cite do not bear out; `conflicts` are pairs
+    of citation numbers whose sources give different values for the same thing.
     """
 
     text: str
@@ -253,6 +254,7 @@ class Answer:
     abstained: bool = False
     reason: str = ""
     confidence: float = 0.0
+    conflicts: tuple[tuple[int, int], ...] = ()
     trace_id: str = ""
     seconds: float = 0.0
     unsupported: tuple[str, ...] = ()

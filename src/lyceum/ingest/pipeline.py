@@ -43,6 +43,8 @@ class Library(Protocol):
 
     async def set_readers(self, document_id: str, readers: frozenset[str]) -> None: ...
 
+    async def set_tags(self, document_id: str, tags: frozenset[str]) -> bool: ...
+
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]: ...
 
     async def keep_file(self, path: Path, sha256: str) -> None: ...
@@ -50,7 +52,7 @@ class Library(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One file and the source name under which it will be cited; no readers keeps those it has.
+    """One file and the source name under which it will be cited; no readers or tags keeps those it has.
 
     `keep` has the library hold a copy of the file: an upload has no other place where it could be seen again.
     `passwords` are tried on a locked file; they are kept nowhere.
@@ -61,6 +63,7 @@ class Job:
     source: str
     name: str
     readers: frozenset[str] | None = None
+    tags: frozenset[str] | None = None
     keep: bool = False
     passwords: tuple[str, ...] = field(default=(), repr=False)
     again: bool = False
@@ -68,7 +71,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a file: added, updated, unchanged, readers or failed (with code, message and hint)."""
+    """What became of a file: added, updated, unchanged, readers, tags or failed (with code, message and hint)."""
 
     source: str
     status: str
@@ -156,13 +159,20 @@ class Ingest:
             if readers != old_readers:
                 await self.library.set_readers(doc_id, readers)
                 status = "readers"
+            if (
+                job.tags is not None
+                and await self.library.set_tags(doc_id, job.tags)
+                and status == "unchanged"
+            ):
+                status = "tags"
             return None, Outcome(source=job.source, status=status, document_id=doc_id)
         options = {"passwords": job.passwords} if job.passwords else {}
         blank = Document(id=doc_id, source=job.source, version=version, readers=readers, meta=options)
         parsed = await self.reader(job.path, job.name, blank, page)
         meta = {
             "pages": parsed.pages, **edition(job.name, parsed.elements), "sha256": sha256,
-            **({"kept": True} if job.keep else {}), "report": parsed.report,
+            **({"kept": True} if job.keep else {}),
+            **({} if job.tags is None else {"tags": sorted(job.tags)}), "report": parsed.report,
         }  # fmt: skip
         if parsed.incomplete:
             version, meta = partly, {**meta, "incomplete": True}

@@ -19,6 +19,12 @@ MAKERS = {
     "routed": "lyceum.search.routed:Routed",
     "linked": "lyceum.search.linked:Linked",
     "recursive": "lyceum.search.recursive:Recursive",
+    "parents": "lyceum.search.parents:Parents",
+    "sentences": "lyceum.search.multivector:Sentences",
+    "distinct": "lyceum.search.duplicates:Distinct",
+    "fresh": "lyceum.search.fresh:Fresh",
+    "tree": "lyceum.search.tree:Tree",
+    "abstractive": "lyceum.search.tree:Abstractive",
     "gloss": "lyceum.search.gloss:Gloss",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }

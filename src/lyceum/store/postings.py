@@ -28,7 +28,7 @@ from lyceum.core.protocols import Analyzer
 from lyceum.core.text import headline, named_rows
 from lyceum.core.types import Change, Chunk, Query
 from lyceum.store import state
-from lyceum.store.facets import facets, wanted
+from lyceum.store.facets import RECIPE, facets, wanted
 
 TITLE_WEIGHT = 3
 HEAP = 64_000_000
@@ -53,8 +53,10 @@ class Postings:
         def rows(chunk: Chunk) -> list[list[str]]:
             return [analyzer(row) for row in named_rows(chunk)]
 
-        self.words = Index(folder / "views" / "postings", analyzer, body, f"2:{analyzer.name}:{TITLE_WEIGHT}")
-        self.rows = Index(folder / "views" / "rows", analyzer, rows, f"1:{analyzer.name}", ROWS)
+        self.words = Index(
+            folder / "views" / "postings", analyzer, body, f"2:{analyzer.name}:{TITLE_WEIGHT}:{RECIPE}"
+        )
+        self.rows = Index(folder / "views" / "rows", analyzer, rows, f"1:{analyzer.name}:{RECIPE}", ROWS)
         self.indexes = (self.words, self.rows)
         self.folder = self.words.folder
 
@@ -89,6 +91,10 @@ class Postings:
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
         """Return at most k (number, BM25 score), best first; readers and filters hold inside the search."""
         return await self.words.find(query, k, among)
+
+    async def counts(self, terms: Sequence[str]) -> tuple[int, dict[str, int]]:
+        """Return the number of chunks, and for each term in how many of them it stands."""
+        return await self.words.counts(terms)
 
 
 class Index:

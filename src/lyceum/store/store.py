@@ -91,6 +91,13 @@ class Store:
             await self.ledger.write(change)
             await self._apply()
 
+    async def set_tags(self, document_id: str, tags: frozenset[str]) -> bool:
+        """Change a document's tags; say whether they were others. On return the views hold the new ones."""
+        async with self.writing():
+            changed = await self.ledger.write(lambda db: writes.set_tags(db, document_id, tags))
+            await self._apply()
+        return changed
+
     async def versions(self) -> dict[str, tuple[str, frozenset[str]]]:
         """Return the current version and the readers of every document.
 

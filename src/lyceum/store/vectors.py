@@ -2,7 +2,8 @@
 
 Takes ledger changes and an encoder, gives chunk numbers with cosines. Vectors it had to compute go to the
 ledger, which keeps them by (encoder, words); deleting this view costs no encoding. Rows of removed chunks
-are wiped in place and dropped when they are a third of the matrix.
+are wiped in place and dropped when they are a third of the matrix. What documents are filtered by lies in a
+third file, see `facet_sets`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import os
 import shutil
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
-from zlib import crc32
 
 import numkong
 import numpy as np
@@ -23,13 +24,14 @@ import numpy.typing as npt
 from lyceum.core.protocols import Embedder
 from lyceum.core.text import clean, dense_text, language, script
 from lyceum.core.types import Change, Chunk, Query
-from lyceum.store import codec, state
-from lyceum.store.facets import facets, wanted
+from lyceum.store import codec, facet_sets, state
+from lyceum.store.facets import RECIPE, wanted
 
 ROW = np.dtype(
-    [("number", "<i8"), ("scale", "<f4"), ("readers", "<u4"), ("language", "S2"), ("facets", "<u4", (4,))]
+    [("number", "<i8"), ("scale", "<f4"), ("readers", "<u4"), ("language", "S2"), ("facets", "<u4")]
 )
 BLOCK = 64
+FORMAT = f"2:{RECIPE}"
 INLINE = 500  # so few vectors are compared in some .1 ms
 Floats = npt.NDArray[np.float32]
 
@@ -47,9 +49,10 @@ class _Snapshot:
     """The files as one reader sees them, with the columns that every question needs laid side by side."""
 
     def __init__(
-        self, matrix: npt.NDArray[np.int8], rows: npt.NDArray[Any], readers: Sequence[Sequence[str]]
-    ) -> None:
-        self.matrix, self.rows = matrix, rows
+        self, matrix: npt.NDArray[np.int8], rows: npt.NDArray[Any], flat: facet_sets.Codes,
+        readers: Sequence[Sequence[str]],
+    ) -> None:  # fmt: skip
+        self.matrix, self.rows, self.flat = matrix, rows, flat
         self.groups = [frozenset(group) for group in readers]
         self._open: dict[frozenset[str], npt.NDArray[np.bool_]] = {}
         self.numbers = np.ascontiguousarray(rows["number"])
@@ -66,6 +69,11 @@ class _Snapshot:
                 self._open.clear()
             self._open[readers] = np.array([bool(group & readers) for group in self.groups], np.bool_)
         return self._open[readers]
+
+    @cached_property
+    def facets(self) -> facet_sets.Read:
+        """What the rows can be filtered by, made ready when the first question filters."""
+        return facet_sets.Read(self.flat, self.rows["facets"])
 
     def places(self, numbers: Sequence[int]) -> npt.NDArray[np.intp]:
         """Return the rows of chunk numbers, those that are here."""
@@ -109,18 +117,20 @@ class Vectors:
 
     def _state(self) -> dict[str, Any]:
         found = state.read(self.folder)
-        if found.get("encoder") != self.embedder.name or found.get("format") != 1:
+        if found.get("encoder") != self.embedder.name or found.get("format") != FORMAT:
             return {}
-        matrix, rows = self._files(found["generation"])
         count, width = found["rows"], self.embedder.dimension
+        sizes = (count * width, count * ROW.itemsize, found["facets"] * 8)
         try:
-            whole = matrix.stat().st_size >= count * width and rows.stat().st_size >= count * ROW.itemsize
+            files = zip(self._files(found["generation"]), sizes, strict=True)
+            whole = all(file.stat().st_size >= size for file, size in files)
         except OSError:
             return {}
         return found if whole else {}
 
-    def _files(self, generation: int) -> tuple[Path, Path]:
-        return self.folder / f"{generation}.i8", self.folder / f"{generation}.rows"
+    def _files(self, generation: int) -> tuple[Path, Path, Path]:
+        matrix, rows, sets = (self.folder / f"{generation}.{name}" for name in ("i8", "rows", "facets"))
+        return matrix, rows, sets
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Append vectors of new chunks, wipe removed ones, renew readers; then move the position."""
@@ -149,24 +159,28 @@ class Vectors:
             state.must_begin(changes, self.name)
         state.write(self.folder, {**known, "files": {}})  # not sealed while it is written
         sets = [frozenset(group) for group in known["readers"]]
-        matrix_file, rows_file = self._files(known["generation"])
+        matrix_file, rows_file, facets_file = self._files(known["generation"])
+        named = facet_sets.Written(np.fromfile(facets_file, np.uint64, known["facets"]))
         table = np.concatenate((np.fromfile(rows_file, ROW, known["rows"]), np.zeros(len(packed), ROW)))
         place = {int(number): row for row, number in enumerate(table["number"]) if number}
         free = iter(range(known["rows"], len(table)))
-        with matrix_file.open("r+b") as matrix, rows_file.open("r+b") as rows:
+        files = (matrix_file.open("r+b"), rows_file.open("r+b"), facets_file.open("r+b"))
+        with files[0] as matrix, files[1] as rows, files[2] as facets:
             for change in changes:
-                row, vector = self._taken(change, packed, place, free, table, sets)
+                row, vector = self._taken(change, packed, place, free, table, sets, named)
                 if row is not None:
                     rows.seek(row * ROW.itemsize)
                     rows.write(table[row].tobytes())
                     matrix.seek(row * self.embedder.dimension)
                     matrix.write(vector)
-            for file in (matrix, rows):
+            facets.seek(known["facets"] * 8)
+            facets.write(b"".join(named.added))
+            for file in (matrix, rows, facets):
                 file.flush()
                 os.fsync(file.fileno())
         count = next(free, len(table))
         fresh = {
-            **known, "rows": count, "position": changes[-1].sequence, "live": len(place),
+            **known, "rows": count, "facets": named.size, "position": changes[-1].sequence, "live": len(place),
             "ledger": self.ledger, "readers": [sorted(group) for group in sets],
         }  # fmt: skip
         if count > 1000 and len(place) * 3 < count * 2:
@@ -177,7 +191,7 @@ class Vectors:
 
     def _taken(
         self, change: Change, packed: Mapping[int, bytes], place: dict[int, int], free: Iterator[int],
-        table: npt.NDArray[Any], sets: list[frozenset[str]],
+        table: npt.NDArray[Any], sets: list[frozenset[str]], named: facet_sets.Written,
     ) -> tuple[int | None, bytes]:  # fmt: skip
         """Take one change into the table; return the row that is to be written and its vector, empty if unchanged."""
         row, vector = place.get(change.number), b""
@@ -192,7 +206,7 @@ class Vectors:
             row = place[change.number] = next(free)
             vector = packed[change.number][4:]
             table["scale"][row] = np.frombuffer(packed[change.number][:4], "<f4")[0]
-        _describe(table[row], change, sets)
+        _describe(table[row], change, sets, named)
         return row, vector
 
     def _reset(self) -> dict[str, Any]:
@@ -200,8 +214,8 @@ class Vectors:
         self.folder.mkdir(parents=True)
         self._doubted = False
         known = {
-            "format": 1, "encoder": self.embedder.name, "ledger": self.ledger, "position": 0, "rows": 0, "live": 0,
-            "generation": 1, "readers": [],
+            "format": FORMAT, "encoder": self.embedder.name, "ledger": self.ledger, "position": 0, "rows": 0,
+            "live": 0, "facets": 0, "generation": 1, "readers": [],
         }  # fmt: skip
         for file in self._files(1):
             file.touch()
@@ -211,21 +225,24 @@ class Vectors:
     def _compacted(self, known: dict[str, Any]) -> dict[str, Any]:
         """Write the living rows into files of the next generation; the old ones stay for open readers."""
         width = self.embedder.dimension
-        old_matrix, old_rows = self._files(known["generation"])
-        new_matrix, new_rows = self._files(known["generation"] + 1)
+        old_matrix, old_rows, old_facets = self._files(known["generation"])
         table = np.fromfile(old_rows, ROW, known["rows"])
         keep = np.flatnonzero(table["number"])
         vectors = np.memmap(old_matrix, np.int8, "r", shape=(known["rows"], width))
-        for file, content in ((new_matrix, vectors[keep]), (new_rows, table[keep])):
+        flat, table = np.fromfile(old_facets, np.uint64, known["facets"]), table[keep]
+        flat, table["facets"] = facet_sets.gathered(flat, table["facets"])
+        contents: tuple[Any, ...] = (vectors[keep], table, flat)
+        for file, content in zip(self._files(known["generation"] + 1), contents, strict=True):
             with file.open("wb") as out:
                 content.tofile(out)
                 out.flush()
                 os.fsync(out.fileno())
-        return {**known, "generation": known["generation"] + 1, "rows": len(keep), "live": len(keep)}
+        fresh = {"generation": known["generation"] + 1, "rows": len(keep), "live": len(keep)}
+        return {**known, **fresh, "facets": len(flat)}
 
     def _sweep(self, generation: int) -> None:
         for file in self.folder.iterdir():
-            if file.suffix in (".i8", ".rows") and not file.name.startswith(f"{generation}."):
+            if file.suffix in (".i8", ".rows", ".facets") and not file.name.startswith(f"{generation}."):
                 file.unlink()
 
     async def check(self) -> tuple[int, list[str]]:
@@ -295,9 +312,18 @@ class Vectors:
         if spoken not in self.embedder.languages:
             allowed &= seen.rows["language"][rows] != spoken.encode()
         for group in wanted(query.filters):
-            codes = np.array([crc32(value.encode()) for value in group], np.uint32)
-            allowed &= np.isin(seen.rows["facets"][rows], codes).any(axis=1)
+            allowed &= seen.facets.holding(group)[rows]
         return allowed
+
+    async def groups(self) -> list[tuple[frozenset[str], list[int], Floats]]:
+        """Return for each set of readers the numbers of its chunks and their vectors."""
+        if (seen := await asyncio.to_thread(self._opened)) is None:
+            return []
+        rows = [np.flatnonzero(seen.alive & (seen.sets == place)) for place in range(len(seen.groups))]
+        return [
+            (readers, seen.numbers[own].tolist(), seen.matrix[own] * seen.scales[own, None])
+            for readers, own in zip(seen.groups, rows, strict=True)
+        ]
 
     def _opened(self) -> _Snapshot | None:
         stamp = state.stamp(self.folder)
@@ -306,10 +332,11 @@ class Vectors:
                 known = self._state()
                 if not known:
                     return None
-                matrix, rows = self._files(known["generation"])
+                matrix, rows, sets = self._files(known["generation"])
                 shape = (known["rows"], self.embedder.dimension)
                 whole = np.memmap(matrix, np.int8, "r", shape=shape) if shape[0] else np.zeros(shape, np.int8)
-                self._snapshot = _Snapshot(whole, np.fromfile(rows, ROW, shape[0]), known["readers"])
+                flat = np.fromfile(sets, np.uint64, known["facets"])
+                self._snapshot = _Snapshot(whole, np.fromfile(rows, ROW, shape[0]), flat, known["readers"])
                 self._stamp = stamp
             return self._snapshot
 
@@ -321,7 +348,9 @@ def quantise(vectors: Floats) -> list[bytes]:
     return [scale.astype("<f4").tobytes() + row.tobytes() for scale, row in zip(scales, whole, strict=True)]
 
 
-def _describe(record: npt.NDArray[Any], change: Change, sets: list[frozenset[str]]) -> None:
+def _describe(
+    record: npt.NDArray[Any], change: Change, sets: list[frozenset[str]], named: facet_sets.Written
+) -> None:
     assert change.document is not None
     assert change.chunk is not None
     group = change.document.readers
@@ -330,7 +359,7 @@ def _describe(record: npt.NDArray[Any], change: Change, sets: list[frozenset[str
     record["number"] = change.number
     record["readers"] = sets.index(group)
     record["language"] = language(change.chunk.text).encode()
-    record["facets"] = [crc32(value.encode()) for value in facets(change.document)]
+    record["facets"] = named.place(change.document, int(record["facets"]))
 
 
 def _scores(vector: Floats, seen: _Snapshot, chosen: npt.NDArray[np.intp] | None) -> Floats:

@@ -10,6 +10,12 @@ from lyceum.core.packed import dump
 from lyceum.core.types import Chunk, Document, Element
 from lyceum.store import codec, jobs
 
+# A new version without tags takes those of the one before it: they belong to the document, as its readers do.
+KEEP_TAGS = (
+    "UPDATE versions SET meta = json_set(meta, '$.tags', json(o.tags)) FROM (SELECT json_extract(v.meta, '$.tags')"
+    " AS tags FROM documents d JOIN versions v ON v.key = d.current WHERE d.key = :document) AS o"
+    " WHERE key = :key AND o.tags IS NOT NULL AND json_extract(meta, '$.tags') IS NULL"
+)
 Batch = Sequence[tuple[Document, Sequence[Element], Sequence[Chunk]]]
 
 
@@ -19,7 +25,7 @@ def stage(db: sqlite3.Connection, batch: Batch) -> list[int]:
     for document, elements, chunks in batch:
         db.execute(
             "INSERT INTO documents (id, source, readers) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            (document.id, document.source, _readers(document.readers)),
+            (document.id, document.source, _names(document.readers)),
         )
         owner = db.execute("SELECT key FROM documents WHERE id = ?", (document.id,)).fetchone()[0]
         key = db.execute(
@@ -31,6 +37,7 @@ def stage(db: sqlite3.Connection, batch: Batch) -> list[int]:
             ),
         ).lastrowid  # fmt: skip
         assert key is not None
+        db.execute(KEEP_TAGS, {"document": owner, "key": key})
         _insert_chunks(db, key, chunks)
         keys.append(key)
     return keys
@@ -68,7 +75,7 @@ def flip(db: sqlite3.Connection, keys: Sequence[int], batch: Batch) -> int:
             _drop_version(db, old)
             dropped += 1
         db.execute("UPDATE documents SET current = ? WHERE key = ?", (key, owner))
-        if readers != _readers(document.readers):
+        if readers != _names(document.readers):
             set_readers(db, document.id, document.readers)
     return dropped
 
@@ -87,7 +94,24 @@ def remove(db: sqlite3.Connection, document_id: str) -> bool:
 
 def set_readers(db: sqlite3.Connection, document_id: str, readers: frozenset[str]) -> None:
     """Give a document other readers: a revocation holds at once, a grant when the views have followed."""
-    db.execute("UPDATE documents SET readers = ? WHERE id = ?", (_readers(readers), document_id))
+    db.execute("UPDATE documents SET readers = ? WHERE id = ?", (_names(readers), document_id))
+    _changed(db, document_id)
+
+
+def set_tags(db: sqlite3.Connection, document_id: str, tags: frozenset[str]) -> bool:
+    """Give a document other tags, which hold when the views have followed; say whether they were others."""
+    changed = db.execute(
+        "UPDATE versions SET meta = json_set(meta, '$.tags', json(:tags)) WHERE key = (SELECT current FROM documents"
+        " WHERE id = :id) AND COALESCE(json_extract(meta, '$.tags'), '[]') <> json(:tags)",
+        {"id": document_id, "tags": dump(sorted(tags))},
+    ).rowcount
+    if changed:
+        _changed(db, document_id)
+    return changed > 0
+
+
+def _changed(db: sqlite3.Connection, document_id: str) -> None:
+    """Have the views look again at what they hold of a document beside its words."""
     db.execute(
         "INSERT INTO changes (kind, number) SELECT 'readers', c.number FROM documents d"
         " JOIN chunks c ON c.version = d.current WHERE d.id = ? ORDER BY c.number",
@@ -120,5 +144,5 @@ def _drop_version(db: sqlite3.Connection, key: int) -> None:
     db.execute("DELETE FROM versions WHERE key = ?", (key,))
 
 
-def _readers(readers: frozenset[str]) -> str:
-    return json.dumps(sorted(readers))
+def _names(names: frozenset[str]) -> str:
+    return json.dumps(sorted(names))
