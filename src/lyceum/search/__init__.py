@@ -7,5 +7,10 @@ MAKERS = {
     "reranked": "lyceum.search.reranked:Reranked",
     "hybrid": "lyceum.search.hybrid:Hybrid",
     "gloss": "lyceum.search.gloss:Gloss",
+    "calibrated": "lyceum.search.calibrated:Calibrated",
+    "learned": "lyceum.search.learned:Learned",
+    "listwise": "lyceum.search.listwise:Listwise",
+    "maxsim": "lyceum.search.maxsim:MaxSim",
+    "mixed": "lyceum.search.mixed:Mixed",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }
