@@ -1,8 +1,7 @@
-"""Hits whose scores are shares: of hits with this score, so many were right. It knows neither retriever nor set.
+"""Hits whose scores are shares: of hits with such a score, so many were right. It knows neither retriever nor set.
 
-A curve is fitted for each retriever from (score, right or not) of questions with known passages: isotonic (Zadrozny
-and Elkan 2002, by pooling adjacent violators, Ayer et al. 1955) or a sigmoid (Platt 1999). Then a threshold means
-the same behind every retriever; the order stays.
+The curve is fitted for each retriever on questions with known passages: isotonic (Zadrozny and Elkan 2002) or a
+sigmoid (Platt 1999). Then a threshold means the same behind every retriever; the order stays.
 """
 
 from __future__ import annotations
@@ -19,9 +18,7 @@ from lyceum.core.errors import ConfigError
 from lyceum.core.protocols import Retriever
 from lyceum.core.trace import span
 from lyceum.core.types import Hit, Query
-from lyceum.search.learned import logistic
 
-POINTS = 101
 Curve = dict[str, list[float]]
 """Rising `scores` with the `shares` they mean; between two of them a line, outside the nearest."""
 
@@ -41,44 +38,16 @@ class Calibrated:
                 facts["warning"] = "not calibrated: a score is no number"
                 return hits
             shares = applied(self.curve, [hit.score for hit in hits])
-            kept = [(hit, share) for hit, share in zip(hits, shares, strict=True) if share >= self.threshold]
+            kept = [replace(hit, score=share) for hit, share in zip(hits, shares, strict=True)]
+            kept = [hit for hit in kept if hit.score >= self.threshold]
             facts["left_out"] = len(hits) - len(kept)
-        return [replace(hit, score=share) for hit, share in kept]
+        return kept
 
 
 def applied(curve: Curve, scores: Sequence[float]) -> list[float]:
     """Return what scores mean by a curve."""
     shares: list[float] = np.interp(scores, curve["scores"], curve["shares"]).tolist()
     return shares
-
-
-def isotonic(scores: Sequence[float], right: Sequence[float]) -> Curve:
-    """Return the rising curve nearest to what was right: each block of pooled neighbours is flat."""
-    values, at = np.unique(np.asarray(scores, float), return_inverse=True)
-    size = np.bincount(at).astype(float)
-    mean = np.bincount(at, np.asarray(right, float)) / size
-    blocks: list[tuple[float, float, int, int]] = []  # mean, size, first and last value
-    for place in range(len(values)):
-        block = (float(mean[place]), float(size[place]), place, place)
-        while blocks and blocks[-1][0] >= block[0]:
-            before = blocks.pop()
-            both = before[1] + block[1]
-            block = ((before[0] * before[1] + block[0] * block[1]) / both, both, before[2], block[3])
-        blocks.append(block)
-    ends = [(float(values[end]), share) for share, _, first, last in blocks for end in {first: 0, last: 0}]
-    return {"scores": [score for score, _ in ends], "shares": [share for _, share in ends]}
-
-
-def platt(scores: Sequence[float], right: Sequence[float]) -> Curve:
-    """Return the sigmoid that fits best, with the targets (n+ + 1) / (n+ + 2) and 1 / (n- + 2), at POINTS scores."""
-    data, labels = np.asarray(scores, float), np.asarray(right, float) > 0
-    yes = int(labels.sum())
-    targets = np.where(labels, (yes + 1) / (yes + 2), 1 / (len(labels) - yes + 2))
-    rows = np.stack([data, np.ones(len(data))], axis=1)
-    slope, middle = logistic(np.concatenate([rows, -rows]), np.concatenate([targets, 1 - targets]), 0.0)
-    at = np.linspace(data.min(), data.max(), POINTS)
-    shares = 0.5 * (1 + np.tanh((max(slope, 0.0) * at + middle) / 2))
-    return {"scores": at.tolist(), "shares": shares.tolist()}
 
 
 def read(file: Path) -> Curve:
@@ -92,5 +61,7 @@ def read(file: Path) -> Curve:
         if not rises or not (shares[0] >= 0 and shares[-1] <= 1):
             raise ValueError("it does not rise from 0 to 1")
     except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise ConfigError(f"{file} holds no curve: {problem}.", hint="Fit it again.") from problem
+        raise ConfigError(
+            f"{file} holds no curve: {problem}.", hint="Fit it: bench/rerankers.py."
+        ) from problem
     return {"scores": scores.tolist(), "shares": shares.tolist()}

@@ -8,7 +8,6 @@ ledger, or it would keep what was erased. Figures: docs/decisions/rerankers.md.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+import numkong
 import numpy as np
 import numpy.typing as npt
 
@@ -30,11 +30,10 @@ AT_ONCE = 4  # passages encoded between two looks at whether the time is over
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text's words, a row of `vectors` for each, and one over the length of each row."""
+    """A text's words and a row of `vectors` for each."""
 
     words: tuple[str, ...]
     vectors: npt.NDArray[np.int8]
-    inverse: npt.NDArray[np.float32]
 
 
 class MaxSim:
@@ -62,8 +61,7 @@ class MaxSim:
         if not trust or not asked.words or not hits:
             return list(hits)
         passages = await self._words([dense_text(hit.chunk) for hit in hits])
-        scores = await asyncio.to_thread(maxsim, asked, passages, self.idf)
-        return mixed(hits, scores.tolist(), self.weight * trust)
+        return mixed(hits, maxsim(asked, passages, self.idf).tolist(), self.weight * trust)
 
     async def _words(self, texts: Sequence[str]) -> list[Words]:
         """Return the words of each text, from memory where they are."""
@@ -92,18 +90,16 @@ class MaxSim:
             self.held -= _size(self._known.popitem(last=False)[1])
 
 
-def maxsim(asked: Words, passages: Sequence[Words], idf: bool = True) -> npt.NDArray[np.float32]:
+def maxsim(asked: Words, passages: Sequence[Words], idf: bool = True) -> npt.NDArray[np.float64]:
     """Return for each passage the mean over the asked words of their best cosine with one of its words."""
-    question = asked.vectors.astype(np.float32) * asked.inverse[:, None]
-    best = np.zeros((len(passages), len(question)), np.float32)
+    best = np.zeros((len(passages), len(asked.words)))
     for row, words in enumerate(passages):
         if words.words:
-            cosines = (words.vectors.astype(np.float32) @ question.T) * words.inverse[:, None]
-            best[row] = cosines.max(axis=0)
+            distances = numkong.cdist(words.vectors, asked.vectors, metric="angular", threads=1)
+            best[row] = 1 - np.asarray(distances).min(axis=0)
     seen = Counter(word for words in passages for word in set(words.words))
-    weights = [math.log(1 + (len(passages) + 1) / (seen[word] + 0.5)) if idf else 1.0 for word in asked.words]
-    share = np.array(weights, np.float32)
-    scores: npt.NDArray[np.float32] = best @ share / share.sum()
+    share = [math.log(1 + (len(passages) + 1) / (seen[word] + 0.5)) if idf else 1.0 for word in asked.words]
+    scores: npt.NDArray[np.float64] = np.average(best, axis=1, weights=share)
     return scores
 
 
@@ -111,10 +107,8 @@ def packed(reading: Reading) -> Words:
     """Return a reading's words with their vectors as int8, each row by its own greatest value."""
     vectors = np.asarray(reading.vectors, np.float32).reshape(len(reading.words), -1)
     greatest = np.abs(vectors).max(axis=1, keepdims=True, initial=1e-9)
-    small = np.rint(vectors / greatest * 127).astype(np.int8)
-    lengths = np.linalg.norm(small.astype(np.float32), axis=1)
-    return Words(reading.words, small, (1 / np.maximum(lengths, 1e-6)).astype(np.float32))
+    return Words(reading.words, np.rint(vectors / greatest * 127).astype(np.int8))
 
 
 def _size(words: Words) -> int:
-    return words.vectors.nbytes + words.inverse.nbytes + sum(map(len, words.words)) + 64 * len(words.words)
+    return words.vectors.nbytes + sum(map(len, words.words)) + 64 * len(words.words)
