@@ -18,7 +18,7 @@ POINTS = 101  # of a sigmoid that are kept
 Array = Any
 
 
-def weights(lists: Sequence[tuple[Array, Sequence[float]]], penalty: float = 0.01) -> dict[str, float]:
+def weights(lists: Sequence[tuple[Array, Sequence[float]]], penalty: float = 0.05) -> dict[str, float]:
     """Return the weight of each feature, from (hits x FEATURES, grade of each hit) of every question.
 
     Pairwise logistic (RankNet, Burges et al. 2005), each pair weighed by what exchanging it changes in nDCG

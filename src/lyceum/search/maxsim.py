@@ -105,7 +105,7 @@ def maxsim(asked: Words, passages: Sequence[Words], idf: bool = True) -> npt.NDA
 
 def packed(reading: Reading) -> Words:
     """Return a reading's words with their vectors as int8, each row by its own greatest value."""
-    vectors = np.asarray(reading.vectors, np.float32).reshape(len(reading.words), -1)
+    vectors = np.asarray(reading.vectors, np.float32)
     greatest = np.abs(vectors).max(axis=1, keepdims=True, initial=1e-9)
     return Words(reading.words, np.rint(vectors / greatest * 127).astype(np.int8))
 
