@@ -8,7 +8,6 @@ logit, or of the second one over the first. It knows no retriever and no index.
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -100,12 +99,9 @@ class CrossEncoder:
         from tokenizers import Tokenizer
 
         try:
-            told = json.loads((self.folder / "tokenizer.json").read_bytes())
-            if not isinstance(told, dict) or not {"model", "pre_tokenizer", "normalizer"} <= told.keys():
-                raise ValueError("it is none")
+            self._tokenizer = Tokenizer.from_buffer((self.folder / "tokenizer.json").read_bytes())
         except (OSError, ValueError) as problem:
             raise _unusable(self.folder / "tokenizer.json", f"cannot be read: {problem}") from problem
-        self._tokenizer = Tokenizer.from_str(json.dumps(told))
         named = [self._tokenizer.token_to_id(name) for name in ("[PAD]", "<pad>")]
         self._padding = next((one for one in named if one is not None), 0)
         self._tokenizer.no_padding()
