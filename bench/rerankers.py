@@ -235,7 +235,9 @@ def calibrated(found: Mapping[str, list[Case]], curve: str | None) -> dict[str, 
         low, high = np.quantile(scored(cases, name, "dev")[0], [0, 1])
         raw: Curve = {"scores": [low, high], "shares": [0.0, 1.0]}
         scores, right = scored(cases, name, "test")
-        table[name] = {}
+        apart = [scored(some, name, "test") for some in found.values()]
+        own = fitted["isotonic", name]
+        table[name] = {"worst set": round(max(distance(applied(own, of), right) for of, right in apart), 4)}
         other = fitted["isotonic", names[names.index(name) - 1]]
         curves = {"scaled": raw, **{how: fitted[how, name] for how in fits}, "another's": other}
         for how, one in curves.items():
@@ -245,10 +247,12 @@ def calibrated(found: Mapping[str, list[Case]], curve: str | None) -> dict[str, 
             table[name] |= {f"{how}: right of .5": round(float(kept.mean()), 3) if len(kept) else 0.0}
         print(f"{name:12} " + "  ".join(f"{how} {value:.3f}" for how, value in table[name].items()))
     if curve:
-        Path(curve).write_text(
-            json.dumps({"fitted": "isotonic", **fitted["isotonic", "hybrid"]}), encoding="utf-8"
-        )
+        keep(curve, found, fitted["isotonic", "hybrid"])
     return table
+
+
+def keep(file: str, found: Iterable[str], body: Mapping[str, Any]) -> None:
+    Path(file).write_text(json.dumps({"fitted": ", ".join(found), **body}) + "\n", encoding="utf-8")
 
 
 def macro(table: Mapping[str, dict[str, Any]], arm: str) -> tuple[float, float, float]:
@@ -273,14 +277,13 @@ async def main() -> None:
             print("No encoder: lyceum models add minilm")
             raise SystemExit(77)
         for name in QUICK if options.quick else SETS:
-            found[name] = await of_set(common.dataset(folder, name), 15 if options.quick else 100, encoder)
+            found[name] = await of_set(common.dataset(folder, name), 12 if options.quick else 100, encoder)
             print(f"{name}: {len(found[name])} questions asked", flush=True)
     table, shares = compared(found), calibrated(found, options.curve)
     weights = learn(one for some in found.values() for one in some)
     print("learnt: " + "  ".join(f"{name} {value:.2f}" for name, value in weights.items()))
     if options.weights:
-        body = {"fitted": ", ".join(found), "weights": {name: round(one, 5) for name, one in weights.items()}}
-        Path(options.weights).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+        keep(options.weights, found, {"weights": {name: round(one, 5) for name, one in weights.items()}})
     figures = []
     for arm in (*FIXED, *LEARNT[: len(found)]):
         mean, low, high = macro(table, arm)
