@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from lyceum.core.errors import ProviderError
+from lyceum import wire
+from lyceum.core.errors import ConfigError, ProviderError
 from lyceum.core.trace import tracing
 from lyceum.core.types import Message, Query, Span
 from lyceum.models.scripted import ScriptedChat
@@ -76,12 +79,21 @@ def test_a_passage_cannot_leave_its_line() -> None:
     assert len(lines[0]) == 64
 
 
+def test_without_a_chat_nothing_starts(tmp_path: Path) -> None:
+    tables = {
+        "retriever": {
+            "kind": "search.reranked", "retriever": {"kind": "search.lexical"},
+            "reranker": {"kind": "search.listwise"},
+        }
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="needs a model"):
+        wire.build(tables, tmp_path, replace={"encoder": None, "spans": None})
+
+
 @pytest.mark.parametrize("failing", [ProviderError("away"), "sleep"])
 def test_a_chat_that_fails_or_sleeps_leaves_the_retrievers_order(failing: object) -> None:
     class Sleeps(ScriptedChat):
         async def __call__(self, messages, **options):  # type: ignore[no-untyped-def]
-            import asyncio
-
             await asyncio.sleep(5)
             yield
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lyceum.core.errors import ConfigError
 from lyceum.core.protocols import Chat
 from lyceum.core.replies import replied
 from lyceum.core.text import squeeze
@@ -33,6 +34,8 @@ class Listwise:
     """
 
     def __init__(self, chat: Chat, window: int = 20, characters: int = 1200, seconds: float = 20.0) -> None:
+        if chat is None:
+            raise ConfigError("Listwise reranking needs a model.", hint="Fill in [chat] in lyceum.toml.")
         assert window >= 2, window
         assert characters >= 1, characters
         self.chat, self.window, self.characters, self.seconds = chat, window, characters, seconds
