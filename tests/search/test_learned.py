@@ -26,9 +26,9 @@ import fitting
 
 BOTH = [Found(part="bm25", rank=1, score=6.0), Found(part="vectors", rank=3, score=0.5)]
 HITS = [
-    hit(1, "The pump is red.", 3.0, [Found(part="bm25", rank=2, score=4.0)], date="2024-05-01"),
-    hit(2, "The pump costs 42 euro.", 2.0, BOTH, date="2026-01-02T10:00"),
-    hit(3, "Valves.", 1.0, [Found(part="vectors", rank=1, score=0.7)], date="soon"),
+    hit(1, "The pump is red.", 3.0, [Found(part="bm25", rank=2, score=4.0)], dated="2024-05-01"),
+    hit(2, "The pump costs 42 euro.", 2.0, BOTH, dated="2026-01"),
+    hit(3, "Valves.", 1.0, [Found(part="vectors", rank=1, score=0.7)]),
 ]  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ class Features:
     """A question and its hits to a row of FEATURES for each hit; what is not known of a hit is zero.
 
     score, rank: of the retriever; bm25, vectors: of its parts; overlap, title: shares of the question's terms; fresh:
-    place by `meta["date"]` of the documents, the newest 1; read: the best statement in the passage by `evidence`,
+    place by `meta["dated"]` of the documents, the newest 1; read: the best statement in the passage by `evidence`,
     agrees: it is the best of all; other: the score of `reranker`. Scores are deviations within the hits.
     """
 
@@ -121,13 +120,6 @@ def _scaled(values: Sequence[float]) -> Array:
 
 def _fresh(hits: Sequence[Hit]) -> list[float]:
     """Return for each hit the share of the other dates that are older, zero without a date."""
-    days = [_day(hit.document.meta.get("date")) for hit in hits]
+    days = [str(hit.document.meta.get("dated", "")) for hit in hits]
     known = sorted({day for day in days if day})
     return [known.index(day) / (len(known) - 1) if day and len(known) > 1 else 0.0 for day in days]
-
-
-def _day(value: Any) -> date | None:
-    try:
-        return date.fromisoformat(str(value)[:10])
-    except ValueError:
-        return None
