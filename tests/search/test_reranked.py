@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -69,6 +70,27 @@ def test_a_reranker_that_fails_leaves_the_order(tmp_path: Path, broken: Any, sai
     names, told = found(tmp_path, broken)
     assert names == ["0.md", "1.md"]
     assert said in told.facts["warning"]
+
+
+def test_a_slow_reranker_leaves_the_order(tmp_path: Path) -> None:
+    async def check() -> None:
+        home = Home(tmp_path)
+        await home.store.put([document(f"{n}.md", text) for n, text in enumerate(["pump pressure", "pump"])])
+
+        async def slow(query: Query, hits: Sequence[Hit]) -> list[Hit]:
+            await asyncio.sleep(0.2)
+            return list(hits)[::-1]
+
+        spans: list[Span] = []
+        with tracing(spans.append):
+            late = await Reranked(home.hybrid, slow, seconds=0.02)(Query(text="pump pressure"))
+            intime = await Reranked(home.hybrid, slow, seconds=5)(Query(text="pump pressure"))
+        assert [hit.document.source for hit in late] == ["0.md", "1.md"]
+        assert [hit.document.source for hit in intime] == ["1.md", "0.md"]
+        told = [one.facts for one in spans if one.name == "search.rerank"]
+        assert [one.get("warning") for one in told] == ["not reranked: it took longer than 0.02 s", None]
+
+    run(check())
 
 
 def test_a_configuration_names_retriever_and_reranker(tmp_path: Path) -> None:

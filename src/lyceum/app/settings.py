@@ -14,7 +14,14 @@ from lyceum.core.errors import ConfigError
 from lyceum.wire import DEFAULTS
 
 # Read on their own; every other LYCEUM_<TABLE>__<KEY> overrides a value of lyceum.toml.
-PLAIN = ("LYCEUM_HOME", "LYCEUM_MODELS", "LYCEUM_TOKEN", "LYCEUM_CHAT_KEY", "LYCEUM_SHARED")
+PLAIN = (
+    "LYCEUM_HOME",
+    "LYCEUM_MODELS",
+    "LYCEUM_TOKEN",
+    "LYCEUM_CHAT_KEY",
+    "LYCEUM_RERANK_KEY",
+    "LYCEUM_SHARED",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +62,18 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
     if tables["chat"].get("kind") == "models.openai" and environment.get("LYCEUM_CHAT_KEY"):
         tables["chat"]["key"] = environment["LYCEUM_CHAT_KEY"]
         origin["chat.key"] = "LYCEUM_CHAT_KEY"
+    if environment.get("LYCEUM_RERANK_KEY"):
+        tables["retriever"] = _keyed(tables["retriever"], environment["LYCEUM_RERANK_KEY"])
     return Settings(
         home=folder, tables=tables, origin=origin, models=environment.get("LYCEUM_MODELS", ""),
         token=environment.get("LYCEUM_TOKEN", ""),
     )  # fmt: skip
+
+
+def _keyed(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return a table in which every rerank API, however deep, has the key."""
+    found = {name: _keyed(one, key) if isinstance(one, Mapping) else one for name, one in table.items()}
+    return {**found, "key": key} if table.get("kind") == "models.rerank_api" else found
 
 
 def overlaid(settings: Settings, tables: Mapping[str, Any], said: str) -> Settings:

@@ -2,6 +2,8 @@
 
 MAKERS = {
     "clip": "lyceum.models.clip:Clip",
+    "cross_encoder": "lyceum.models.cross_encoder:CrossEncoder",
+    "rerank_api": "lyceum.models.rerank_api:RerankAPI",
     "minilm": "lyceum.models.minilm:open_encoder",
     "openai": "lyceum.models.openai:OpenAIChat",
     "scripted": "lyceum.models.scripted:ScriptedChat",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -73,7 +73,9 @@ class OpenAIChat:
             async with self._client.stream("POST", self.url, json=body, headers=headers) as response:
                 if response.status_code != 200:
                     await response.aread()
-                    raise _refusal(response)
+                    raise refusal(
+                        response, {401: "Set LYCEUM_CHAT_KEY.", 404: "Check chat.base_url and chat.model."}
+                    )
                 async for event in _events(response.aiter_lines()):
                     yield event
         except httpx.TimeoutException as problem:
@@ -135,12 +137,12 @@ def _chunk(data: str) -> dict[str, Any]:
     return chunk
 
 
-def _refusal(response: httpx.Response) -> LyceumError:
+def refusal(response: httpx.Response, hints: Mapping[int, str]) -> LyceumError:
+    """Return the error that a model server's status means; `hints` say what to do about some of them."""
     status, text = response.status_code, response.text[:200]
     if status == 429:
         given = response.headers.get("retry-after", "")
         wait = float(given) if given.replace(".", "", 1).isdigit() else None
         return RateLimited("The model's server asks to wait.", hint="Ask again later.", wait=wait)
-    hints = {401: "Set LYCEUM_CHAT_KEY.", 404: "Check chat.base_url and chat.model."}
     hint = hints.get(status, "See the model server's log.")
     return ProviderError(f"The model's server answered {status}: {text}", hint=hint, retryable=status >= 500)

@@ -26,5 +26,10 @@ MAKERS = {
     "tree": "lyceum.search.tree:Tree",
     "abstractive": "lyceum.search.tree:Abstractive",
     "gloss": "lyceum.search.gloss:Gloss",
+    "calibrated": "lyceum.search.calibrated:Calibrated",
+    "learned": "lyceum.search.learned:Learned",
+    "listwise": "lyceum.search.listwise:Listwise",
+    "maxsim": "lyceum.search.maxsim:MaxSim",
+    "mixed": "lyceum.search.mixed:Mixed",
     "thesaurus": "lyceum.search.thesaurus:Thesaurus",
 }
