@@ -1,0 +1,237 @@
+"""The dense view in a database: ledger changes to rows there, questions to searches there, filtered inside them.
+
+It knows no database: an adapter (`Database`) speaks to one. How far the view has come stands in the database
+itself, written with or after the rows, so that a kill only repeats work that is harmless to repeat. A database
+that fails while a question is asked leaves the question to the other views, and says so in the trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from lyceum.core import ids
+from lyceum.core.errors import ConfigError, StoreError
+from lyceum.core.protocols import Embedder
+from lyceum.core.text import language, script
+from lyceum.core.trace import span
+from lyceum.core.types import Change, Query
+from lyceum.store.facets import facets, wanted
+from lyceum.store.ledger import Ledger
+from lyceum.store.state import must_begin
+from lyceum.store.vectors import Asked, Floats, Keep, packed_of, unpacked
+
+log = logging.getLogger(__name__)
+Scored = list[tuple[int, float]]
+EMPTY: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A chunk as a database keeps it: its number, its vector and what it is filtered by."""
+
+    number: int
+    vector: Floats
+    readers: list[str]
+    facets: list[str]
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Must:
+    """What a row must be: of each field one of the values; not in language `unlike`, where that is not empty."""
+
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    unlike: str
+
+
+class Database(Protocol):
+    """One collection of rows and its mark, a small JSON object; foreign exceptions leave it as StoreError."""
+
+    name: str
+
+    async def mark(self) -> Mapping[str, Any]:
+        """Return the mark; empty where there is no collection."""
+        ...
+
+    async def clear(self, width: int) -> None:
+        """Make the collection anew, empty and without a mark."""
+        ...
+
+    async def drop(self) -> None:
+        """Remove the collection."""
+        ...
+
+    async def write(self, rows: Sequence[Row], gone: Sequence[int], mark: Mapping[str, Any]) -> None:
+        """Put rows in the place of those with their numbers, delete others, and only then set the mark."""
+        ...
+
+    async def settle(self) -> None:
+        """Build what makes searching quick: nothing more is to be written for now."""
+        ...
+
+    async def count(self) -> int:
+        """Return how many rows there are."""
+        ...
+
+    async def search(self, vector: Floats, k: int, must: Must) -> Scored:
+        """Return the k rows with the highest inner product, best first."""
+        ...
+
+    async def score(self, vector: Floats, numbers: Sequence[int], must: Must) -> Scored:
+        """Return the exact inner products of the rows with these numbers, in any order."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
+
+
+class InDatabase:
+    """A View; `keep` writes vectors that had to be computed into the ledger."""
+
+    def __init__(self, database: Database, embedder: Embedder, ledger: Ledger, keep: Keep) -> None:
+        self.name = f"{database.name}-{embedder.name}"
+        self.database, self.embedder = database, embedder
+        self.ledger = ""
+        self._ledger, self._keep = ledger, keep
+        self._asked = Asked(embedder)
+
+    async def position(self) -> int:
+        """Return the last change applied; 0 after another encoder, ledger or release."""
+        mark = await self.database.mark()
+        same = all(mark.get(name) == value for name, value in self._mark(0).items() if name != "position")
+        return int(mark["position"]) if same else 0
+
+    def _mark(self, position: int) -> dict[str, Any]:
+        return {"format": 1, "encoder": self.embedder.name, "ledger": self.ledger, "position": position}
+
+    async def reset(self) -> None:
+        """Forget everything."""
+        await self.database.clear(self.embedder.dimension)
+
+    async def drop(self) -> None:
+        """Remove the collection: this view is not wanted any more."""
+        await self.database.drop()
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        """Write chunks as they are now, whatever has changed of them, and delete those that are gone."""
+        if not changes:
+            return
+        if not await self.position():
+            await self.reset()
+            must_begin(changes, self.name)
+        latest = {change.number: change for change in changes}
+        living = [change for change in latest.values() if change.kind != "remove" and change.chunk]
+        chunks = [change.chunk for change in living if change.chunk]
+        packed = await packed_of(chunks, self.embedder, self._ledger, self._keep)
+        rows = [_row(change, packed[change.number]) for change in living]
+        last = changes[-1].sequence
+        gone = sorted(latest.keys() - packed.keys())
+        await self.database.write(rows, gone, self._mark(last))
+        if last == await self._ledger.sequence():
+            await self.database.settle()
+
+    async def check(self) -> tuple[int, list[str]]:
+        """Return how many chunks can be found; a database looks after its files itself."""
+        return (await self.database.count() if await self.position() else 0), []
+
+    async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> Scored:
+        """Return at most k (number, inner product of unit vectors), best first."""
+        empty = query.vector is None and not query.text.strip()
+        if not query.readers or empty or (among is not None and not among):
+            return []
+        vector = (await self._asked(query))[0]
+        with span("store.find", view=self.name) as facts:
+            try:
+                if among is None:
+                    return await self.database.search(vector, k, self._must(query))
+                found = await self.database.score(vector, among, self._must(query))
+            except StoreError as problem:
+                facts["warning"] = f"{problem}"
+                log.warning("%s is left out: %s", self.name, problem)
+                return []
+        return sorted(found, key=lambda one: (-one[1], one[0]))[:k]
+
+    def _must(self, query: Query) -> Must:
+        spoken = script(query.text)
+        groups = [("readers", tuple(sorted(query.readers)))]
+        groups += [("facets", group) for group in wanted(query.filters)]
+        return Must(groups=tuple(groups), unlike="" if spoken in self.embedder.languages else spoken)
+
+    async def close(self) -> None:
+        """Close the database's connections."""
+        await self.database.close()
+
+
+def _row(change: Change, packed: bytes) -> Row:
+    assert change.chunk is not None
+    assert change.document is not None
+    return Row(
+        number=change.number, vector=unpacked(packed), readers=sorted(change.document.readers),
+        facets=list(facets(change.document)), language=language(change.chunk.text),
+    )  # fmt: skip
+
+
+def dots(vector: Floats, numbers: Sequence[int], vectors: Any) -> Scored:
+    """Return inner products with vectors that a database has handed out."""
+    if not len(numbers):
+        return []
+    scores = np.asarray(vectors, np.float32) @ vector
+    return list(zip(map(int, numbers), scores.tolist(), strict=True))
+
+
+def collection_name(collection: str, home: str, embedder: Embedder) -> str:
+    """Return the name of a collection: the chosen one or one of the home's own, and the encoder's digest."""
+    return f"{collection or 'lyceum_' + ids.digest(home)[:8]}_{ids.digest(embedder.name)[:8]}"
+
+
+@contextmanager
+def reached(what: str, *foreign: type[Exception]) -> Iterator[None]:
+    """Turn the exceptions of a database's client into ours."""
+    try:
+        yield
+    except foreign as problem:
+        hint = "See that it runs and that [dense] in lyceum.toml names it; nothing is lost, views are rebuilt."
+        said = f"{what} refused: {type(problem).__name__}, {str(problem)[:300]}."
+        raise StoreError(said, hint=hint, code="database", retryable=True) from problem
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Say how to install the client of a database."""
+    try:
+        yield
+    except ImportError as problem:
+        said = f"[dense] kind = 'store.{name}' needs a package that is not installed: {problem.name}."
+        raise ConfigError(said, hint=f"Run: pip install 'lyceum[{name}]'") from problem
+
+
+class PerLoop:
+    """Something that belongs to the event loop it was opened in, opened again in another."""
+
+    def __init__(self, opened: Callable[[], Awaitable[Any]]) -> None:
+        self._opened = opened
+        self._held: Any = None
+        self._loop: Any = None
+        self._turn: asyncio.Lock = asyncio.Lock()
+
+    async def __call__(self) -> Any:
+        """Return it, open."""
+        if self._loop is not asyncio.get_running_loop():
+            self._loop, self._turn, self._held = asyncio.get_running_loop(), asyncio.Lock(), None
+        async with self._turn:
+            if self._held is None:
+                self._held = await self._opened()
+            return self._held
+
+    def taken(self) -> Any:
+        """Return it if it is open here, and forget it: whoever takes it closes it."""
+        held, self._held = self._held, None
+        return held if self._loop is asyncio.get_running_loop() else None

