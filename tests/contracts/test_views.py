@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,22 @@ from lyceum.core.types import Query
 from lyceum.search.analyzer import Standard
 from lyceum.store.postings import Postings
 from lyceum.store.vectors import Vectors
-from tests.toys import ALL, Home, ToyEncoder, document, run
+from tests import databases
+from tests.databases import run
+from tests.toys import ALL, Home, ToyEncoder, document
 
-VIEWS = ("lexical", "dense")
+FILES = ("lexical", "dense")
+VIEWS = (*FILES, *databases.NAMES)
+
+
+async def followed(home: Home, name: str) -> Any:
+    """Return a view by its name; one in a database is opened and follows from now on."""
+    if name not in FILES:
+        view = databases.view(name, home)
+        home.store.views.append(view)
+        await home.store.catch_up()
+        return view
+    return getattr(home, name)
 
 
 async def filled(folder: Path) -> Home:
@@ -32,7 +46,7 @@ async def filled(folder: Path) -> Home:
 def test_follows_and_says_how_far(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
-        view = getattr(home, name)
+        view = await followed(home, name)
         assert await view.position() == await home.ledger.sequence() == 4
         assert len(await view.find(Query(text="pump"), 10)) >= 1
 
@@ -43,7 +57,7 @@ def test_follows_and_says_how_far(tmp_path: Path, name: str) -> None:
 def test_readers_are_a_filter_inside(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
-        view = getattr(home, name)
+        view = await followed(home, name)
 
         async def numbers(*readers: str) -> set[int]:
             return {
@@ -63,7 +77,7 @@ def test_readers_are_a_filter_inside(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", VIEWS)
 def test_filters(tmp_path: Path, name: str) -> None:
     async def check() -> None:
-        view = getattr(await filled(tmp_path), name)
+        view = await followed(await filled(tmp_path), name)
         both = frozenset({"*", "boss"})
 
         async def numbers(**filters: str) -> set[int]:
@@ -82,7 +96,7 @@ def test_filters(tmp_path: Path, name: str) -> None:
 def test_applying_twice_changes_nothing(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
-        view = getattr(home, name)
+        view = await followed(home, name)
         before = await view.find(Query(text="pump red", readers=ALL), 10)
         await view.apply(await home.ledger.changes(0, 100))
         after = await view.find(Query(text="pump red", readers=ALL), 10)
@@ -96,9 +110,10 @@ def test_applying_twice_changes_nothing(tmp_path: Path, name: str) -> None:
 def test_removed_and_replaced_chunks_go(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
+        view = await followed(home, name)
         await home.store.put([document("open.md", "pump pressure is sixty bar", version="2")])
         await home.store.catch_up()
-        found = await getattr(home, name).find(Query(text="pump", readers=ALL), 10)
+        found = await view.find(Query(text="pump", readers=ALL), 10)
         assert [number for number, _ in found] == [5]
 
     run(check())
@@ -108,15 +123,16 @@ def test_removed_and_replaced_chunks_go(tmp_path: Path, name: str) -> None:
 def test_readers_change(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
+        view = await followed(home, name)
         (secret,) = [one for one in await home.ledger.documents(frozenset({"boss"}))]
         await home.store.set_readers(secret.id, ALL)
-        found = await getattr(home, name).find(Query(text="price", readers=ALL), 10)
+        found = await view.find(Query(text="price", readers=ALL), 10)
         assert 3 in {number for number, _ in found}
 
     run(check())
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["deleted", "state", "emptied", "garbage"])
 def test_damaged_views_are_rebuilt(tmp_path: Path, name: str, damage: str) -> None:
     async def check() -> None:
@@ -141,7 +157,7 @@ def test_damaged_views_are_rebuilt(tmp_path: Path, name: str, damage: str) -> No
     run(check())
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", FILES)
 def test_state_that_vanishes_while_it_is_written_loses_nothing(tmp_path: Path, name: str) -> None:
     """Between the question how far a view is and the next changes its state could not be read: it starts again."""
 

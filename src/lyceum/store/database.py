@@ -8,11 +8,13 @@ that fails while a question is asked leaves the question to the other views, and
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -25,10 +27,13 @@ from lyceum.core.types import Change, Query
 from lyceum.store.facets import facets, wanted
 from lyceum.store.ledger import Ledger
 from lyceum.store.state import must_begin
-from lyceum.store.vectors import Asked, Floats, Keep, packed_of, unpacked
+from lyceum.store.vectors import Asked, Keep, packed_of, unpacked
+from lyceum.store.vectors import Floats as Floats
 
 log = logging.getLogger(__name__)
 Scored = list[tuple[int, float]]
+T = TypeVar("T")
+Soon: TypeAlias = T | Awaitable[T]
 EMPTY: Mapping[str, Any] = {}
 
 
@@ -52,51 +57,65 @@ class Must:
 
 
 class Database(Protocol):
-    """One collection of rows and its mark, a small JSON object; foreign exceptions leave it as StoreError."""
+    """One collection of rows and its mark, a small JSON object. Each function may be plain, and runs in a thread.
+
+    `failures` are the exceptions by which it says that the database does not answer or refuses; the view adds to
+    the name of the collection and sets the width of its vectors before it asks anything.
+    """
 
     name: str
+    collection: str
+    width: int
+    failures: tuple[type[Exception], ...]
 
-    async def mark(self) -> Mapping[str, Any]:
+    def mark(self) -> Soon[Mapping[str, Any]]:
         """Return the mark; empty where there is no collection."""
         ...
 
-    async def clear(self, width: int) -> None:
+    def clear(self) -> Soon[None]:
         """Make the collection anew, empty and without a mark."""
         ...
 
-    async def drop(self) -> None:
+    def drop(self) -> Soon[None]:
         """Remove the collection."""
         ...
 
-    async def write(self, rows: Sequence[Row], gone: Sequence[int], mark: Mapping[str, Any]) -> None:
+    def write(self, rows: Sequence[Row], gone: Sequence[int], mark: Mapping[str, Any]) -> Soon[None]:
         """Put rows in the place of those with their numbers, delete others, and only then set the mark."""
         ...
 
-    async def settle(self) -> None:
+    def settle(self) -> Soon[None]:
         """Build what makes searching quick: nothing more is to be written for now."""
         ...
 
-    async def count(self) -> int:
+    def count(self) -> Soon[int]:
         """Return how many rows there are."""
         ...
 
-    async def search(self, vector: Floats, k: int, must: Must) -> Scored:
+    def search(self, vector: Floats, k: int, must: Must) -> Soon[Scored]:
         """Return the k rows with the highest inner product, best first."""
         ...
 
-    async def score(self, vector: Floats, numbers: Sequence[int], must: Must) -> Scored:
+    def score(self, vector: Floats, numbers: Sequence[int], must: Must) -> Soon[Scored]:
         """Return the exact inner products of the rows with these numbers, in any order."""
         ...
 
-    async def close(self) -> None:
+    def close(self) -> Soon[None]:
         """Close connections."""
         ...
 
 
 class InDatabase:
-    """A View; `keep` writes vectors that had to be computed into the ledger."""
+    """A View; each home (`folder`) and encoder has a collection of its own.
 
-    def __init__(self, database: Database, embedder: Embedder, ledger: Ledger, keep: Keep) -> None:
+    `keep` writes vectors that had to be computed into the ledger.
+    """
+
+    def __init__(
+        self, database: Database, folder: Path, embedder: Embedder, ledger: Ledger, keep: Keep
+    ) -> None:
+        database.collection += "_" + ids.digest(str(folder.absolute()), embedder.name)[:12]
+        database.width = embedder.dimension
         self.name = f"{database.name}-{embedder.name}"
         self.database, self.embedder = database, embedder
         self.ledger = ""
@@ -105,7 +124,7 @@ class InDatabase:
 
     async def position(self) -> int:
         """Return the last change applied; 0 after another encoder, ledger or release."""
-        mark = await self.database.mark()
+        mark: Mapping[str, Any] = await self._ask(self.database.mark)
         same = all(mark.get(name) == value for name, value in self._mark(0).items() if name != "position")
         return int(mark["position"]) if same else 0
 
@@ -114,11 +133,11 @@ class InDatabase:
 
     async def reset(self) -> None:
         """Forget everything."""
-        await self.database.clear(self.embedder.dimension)
+        await self._ask(self.database.clear)
 
     async def drop(self) -> None:
         """Remove the collection: this view is not wanted any more."""
-        await self.database.drop()
+        await self._ask(self.database.drop)
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Write chunks as they are now, whatever has changed of them, and delete those that are gone."""
@@ -134,13 +153,13 @@ class InDatabase:
         rows = [_row(change, packed[change.number]) for change in living]
         last = changes[-1].sequence
         gone = sorted(latest.keys() - packed.keys())
-        await self.database.write(rows, gone, self._mark(last))
+        await self._ask(self.database.write, rows, gone, self._mark(last))
         if last == await self._ledger.sequence():
-            await self.database.settle()
+            await self._ask(self.database.settle)
 
     async def check(self) -> tuple[int, list[str]]:
         """Return how many chunks can be found; a database looks after its files itself."""
-        return (await self.database.count() if await self.position() else 0), []
+        return (await self._ask(self.database.count) if await self.position() else 0), []
 
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> Scored:
         """Return at most k (number, inner product of unit vectors), best first."""
@@ -151,13 +170,25 @@ class InDatabase:
         with span("store.find", view=self.name) as facts:
             try:
                 if among is None:
-                    return await self.database.search(vector, k, self._must(query))
-                found = await self.database.score(vector, among, self._must(query))
+                    found: Scored = await self._ask(self.database.search, vector, k, self._must(query))
+                    return found
+                found = await self._ask(self.database.score, vector, among, self._must(query))
             except StoreError as problem:
                 facts["warning"] = f"{problem}"
                 log.warning("%s is left out: %s", self.name, problem)
                 return []
         return sorted(found, key=lambda one: (-one[1], one[0]))[:k]
+
+    async def _ask(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Call a function of the database, a plain one in a thread, and turn its exceptions into ours."""
+        try:
+            if inspect.iscoroutinefunction(work):
+                return await work(*given)
+            return await asyncio.to_thread(work, *given)
+        except self.database.failures as problem:
+            said = f"{self.database.name} refused: {type(problem).__name__}, {str(problem)[:300]}."
+            hint = "See that it runs and that [dense] names it; it holds nothing that could not be rebuilt."
+            raise StoreError(said, hint=hint, code="database", retryable=True) from problem
 
     def _must(self, query: Query) -> Must:
         spoken = script(query.text)
@@ -167,7 +198,7 @@ class InDatabase:
 
     async def close(self) -> None:
         """Close the database's connections."""
-        await self.database.close()
+        await self._ask(self.database.close)
 
 
 def _row(change: Change, packed: bytes) -> Row:
@@ -187,29 +218,13 @@ def dots(vector: Floats, numbers: Sequence[int], vectors: Any) -> Scored:
     return list(zip(map(int, numbers), scores.tolist(), strict=True))
 
 
-def collection_name(collection: str, home: str, embedder: Embedder) -> str:
-    """Return the name of a collection: the chosen one or one of the home's own, and the encoder's digest."""
-    return f"{collection or 'lyceum_' + ids.digest(home)[:8]}_{ids.digest(embedder.name)[:8]}"
-
-
-@contextmanager
-def reached(what: str, *foreign: type[Exception]) -> Iterator[None]:
-    """Turn the exceptions of a database's client into ours."""
-    try:
-        yield
-    except foreign as problem:
-        hint = "See that it runs and that [dense] in lyceum.toml names it; nothing is lost, views are rebuilt."
-        said = f"{what} refused: {type(problem).__name__}, {str(problem)[:300]}."
-        raise StoreError(said, hint=hint, code="database", retryable=True) from problem
-
-
 @contextmanager
 def extra(name: str) -> Iterator[None]:
     """Say how to install the client of a database."""
     try:
         yield
     except ImportError as problem:
-        said = f"[dense] kind = 'store.{name}' needs a package that is not installed: {problem.name}."
+        said = f"This kind of [dense] needs a package that is not installed: {problem.name}."
         raise ConfigError(said, hint=f"Run: pip install 'lyceum[{name}]'") from problem
 
 

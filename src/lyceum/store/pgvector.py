@@ -9,25 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lyceum.core.errors import ConfigError
-from lyceum.core.protocols import Embedder
-from lyceum.store.database import (
-    EMPTY,
-    Floats,
-    InDatabase,
-    Keep,
-    Ledger,
-    Must,
-    PerLoop,
-    Row,
-    Scored,
-    collection_name,
-    extra,
-    reached,
-)
+from lyceum.store.database import EMPTY, Floats, Must, PerLoop, Row, Scored, extra
 
 INDEXED = 10_000  # rows below which a scan is as quick as an index
 SETTINGS = {
@@ -37,99 +22,86 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def pgvector(
-    folder: Path, embedder: Embedder, ledger: Ledger, keep: Keep, dsn: str = "", collection: str = ""
-) -> InDatabase:
-    """Keeps vectors in PostgreSQL; `dsn` is its address, best given as LYCEUM_DENSE_DSN."""
-    if not dsn:
-        said = "[dense] kind = 'store.pgvector' has no address."
-        raise ConfigError(said, hint="Set LYCEUM_DENSE_DSN=postgresql://user:password@host/database")
-    table = collection_name(collection, str(folder.absolute()), embedder)
-    return InDatabase(Pgvector(dsn, table), embedder, ledger, keep)
-
-
 class Pgvector:
-    """One table in a database."""
+    """One table in the database `dsn`, best given as LYCEUM_DENSE_DSN; `collection` begins its name."""
 
     name = "pgvector"
 
-    def __init__(self, dsn: str, table: str) -> None:
+    def __init__(self, dsn: str = "", collection: str = "lyceum") -> None:
         with extra("pgvector"):
             import asyncpg
-        self.dsn, self.table = dsn, table
-        self._quoted = '"' + table.replace('"', "") + '"'
-        failures = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-        self._reached = lambda: reached("PostgreSQL", *failures)
+        if not dsn:
+            said = "[dense] kind = 'store.pgvector' has no address."
+            raise ConfigError(said, hint="Set LYCEUM_DENSE_DSN=postgresql://user:password@host/database")
+        assert collection.isidentifier(), collection
+        self.collection, self.width = collection, 0
+        self.failures = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
         self._absent = asyncpg.UndefinedTableError
         self._pool = PerLoop(
             lambda: asyncpg.create_pool(dsn, min_size=0, max_size=8, timeout=10, server_settings=SETTINGS)
         )
 
     async def mark(self) -> Mapping[str, Any]:
-        with self._reached():
-            try:
-                sql = "SELECT mark FROM lyceum_marks WHERE collection = $1"
-                found = await (await self._pool()).fetchval(sql, self.table)
-            except self._absent:
-                return EMPTY
+        try:
+            sql = "SELECT mark FROM lyceum_marks WHERE collection = $1"
+            found = await (await self._pool()).fetchval(sql, self.collection)
+        except self._absent:
+            return EMPTY
         return json.loads(found) if found else EMPTY
 
-    async def clear(self, width: int) -> None:
+    async def clear(self) -> None:
         await self._run(
             "CREATE EXTENSION IF NOT EXISTS vector",
             *self._dropping(),
-            f"CREATE TABLE {self._quoted} (number bigint PRIMARY KEY, vector halfvec({width}) NOT NULL,"
+            f"CREATE TABLE {self.collection} (number bigint PRIMARY KEY, vector halfvec({self.width}) NOT NULL,"
             " readers text[] NOT NULL, facets text[] NOT NULL, language text NOT NULL)",
-            f"CREATE INDEX ON {self._quoted} USING gin (readers)",
-            f"CREATE INDEX ON {self._quoted} USING gin (facets)",
+            f"CREATE INDEX ON {self.collection} USING gin (readers)",
+            f"CREATE INDEX ON {self.collection} USING gin (facets)",
         )
 
     async def drop(self) -> None:
         await self._run(*self._dropping())
 
     def _dropping(self) -> list[str]:
-        gone = f"DELETE FROM lyceum_marks WHERE collection = '{self.table.replace(chr(39), '')}'"
+        gone = f"DELETE FROM lyceum_marks WHERE collection = '{self.collection}'"
         made = "CREATE TABLE IF NOT EXISTS lyceum_marks (collection text PRIMARY KEY, mark text NOT NULL)"
-        return [made, gone, f"DROP TABLE IF EXISTS {self._quoted}"]
+        return [made, gone, f"DROP TABLE IF EXISTS {self.collection}"]
 
     async def _run(self, *statements: str) -> None:
-        with self._reached():
-            async with (await self._pool()).acquire() as connection, connection.transaction():
-                for statement in statements:
-                    await connection.execute(statement)
+        async with (await self._pool()).acquire() as connection, connection.transaction():
+            for statement in statements:
+                await connection.execute(statement)
 
     async def write(self, rows: Sequence[Row], gone: Sequence[int], mark: Mapping[str, Any]) -> None:
         put = (
-            f"INSERT INTO {self._quoted} VALUES ($1, $2::real[]::halfvec, $3, $4, $5) ON CONFLICT (number)"
+            f"INSERT INTO {self.collection} VALUES ($1, $2::real[]::halfvec, $3, $4, $5) ON CONFLICT (number)"
             " DO UPDATE SET vector = excluded.vector, readers = excluded.readers, facets = excluded.facets,"
             " language = excluded.language"
         )
         marked = (
-            "INSERT INTO lyceum_marks VALUES ($1, $2) ON CONFLICT (collection) DO UPDATE SET mark = excluded.mark"
+            "INSERT INTO lyceum_marks VALUES ($1, $2)"
+            " ON CONFLICT (collection) DO UPDATE SET mark = excluded.mark"
         )
         values = [(one.number, one.vector.tolist(), one.readers, one.facets, one.language) for one in rows]
-        with self._reached():
-            async with (await self._pool()).acquire() as connection, connection.transaction():
-                await connection.executemany(put, values)
-                await connection.execute(f"DELETE FROM {self._quoted} WHERE number = ANY($1)", list(gone))
-                await connection.execute(marked, self.table, json.dumps(dict(mark)))
+        async with (await self._pool()).acquire() as connection, connection.transaction():
+            await connection.executemany(put, values)
+            await connection.execute(f"DELETE FROM {self.collection} WHERE number = ANY($1)", list(gone))
+            await connection.execute(marked, self.collection, json.dumps(dict(mark)))
 
     async def settle(self) -> None:
         if await self.count() < INDEXED:
             return
         there = "SELECT 1 FROM pg_indexes WHERE indexname = $1"
-        name = f"{self.table}_hnsw"
-        with self._reached():
-            if await (await self._pool()).fetchval(there, name):
-                return
+        name = f"{self.collection}_hnsw"
+        if await (await self._pool()).fetchval(there, name):
+            return
         await self._run(
-            f'CREATE INDEX "{name}" ON {self._quoted} USING hnsw (vector halfvec_ip_ops)',
-            f"ANALYZE {self._quoted}",
+            f'CREATE INDEX "{name}" ON {self.collection} USING hnsw (vector halfvec_ip_ops)',
+            f"ANALYZE {self.collection}",
         )
 
     async def count(self) -> int:
-        with self._reached():
-            return int(await (await self._pool()).fetchval(f"SELECT count(*) FROM {self._quoted}"))
+        return int(await (await self._pool()).fetchval(f"SELECT count(*) FROM {self.collection}"))
 
     async def search(self, vector: Floats, k: int, must: Must) -> Scored:
         return await self._select(vector, must, f"ORDER BY vector <#> $1::real[]::halfvec LIMIT {int(k)}")
@@ -146,9 +118,9 @@ class Pgvector:
         for some in numbers:
             arguments.append(some)
             where.append(f"number = ANY(${len(arguments)}::bigint[])")
-        sql = f"SELECT number, -(vector <#> $1::real[]::halfvec) FROM {self._quoted} WHERE {' AND '.join(where)} {end}"
-        with self._reached():
-            return [(number, score) for number, score in await (await self._pool()).fetch(sql, *arguments)]
+        what = f"SELECT number, -(vector <#> $1::real[]::halfvec) FROM {self.collection}"
+        sql = f"{what} WHERE {' AND '.join(where)} {end}"
+        return [(number, score) for number, score in await (await self._pool()).fetch(sql, *arguments)]
 
     async def close(self) -> None:
         if (pool := self._pool.taken()) is not None:
