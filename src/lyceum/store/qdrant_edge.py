@@ -43,7 +43,7 @@ class QdrantEdge:
     def mark(self) -> Mapping[str, Any]:
         if self._opened is None and not self.folder.is_dir():
             return EMPTY
-        found = self._shard().retrieve([0], with_payload=True)
+        found = self._shard().retrieve([0], True, False)
         return found[0].payload["mark"] if found else EMPTY
 
     def clear(self) -> None:
