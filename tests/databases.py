@@ -115,7 +115,9 @@ def postgres() -> Postgres | None:
 
 def view(name: str, home: Home) -> InDatabase:
     """Return a view of a home in a database that runs here, or skip the test."""
-    opened = InDatabase(database(name, home.folder), home.folder, home.encoder, home.ledger, home.store.keep_vectors)
+    opened = InDatabase(
+        database(name, home.folder), home.folder, home.encoder, home.ledger, home.store.keep_vectors
+    )
     OPENED.append(opened)
     return opened
 

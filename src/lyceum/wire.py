@@ -28,7 +28,7 @@ if typing.TYPE_CHECKING:
     from lyceum.observe.spans import Spans
     from lyceum.store.store import Store
 
-ROOMS = ("ingest", "search", "answer", "models", "observe")
+ROOMS = ("ingest", "search", "answer", "models", "observe", "store")
 SIMPLE = (bool, int, float, str)
 
 # What is built when lyceum.toml is silent; `lyceum config` prints it with where each value came from.
@@ -38,6 +38,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
     "gloss": {"kind": "search.gloss"},
+    "dense": {"kind": "store.vectors"},
     "retriever": {"kind": "search.hybrid"},
     "synonyms": {"kind": "search.thesaurus"},
     "evidence": {"kind": "answer.evidence"},
@@ -120,7 +121,7 @@ def build(
     store = once("library", lambda: Store(home, ledger))
     lexical = parts["view"] = once("lexical", lambda: Postings(home, part("analyzer")))
     embedder = once("embedder", lambda: _glossed(part("encoder"), part("gloss")))
-    dense = once("dense", lambda: _dense(store, embedder))
+    dense = once("dense", lambda: _dense(tables, parts, store, embedder))
     if "library" not in (replace or {}):  # a store that is shared keeps the views that it writes
         store.views[:] = [view for view in (lexical, dense) if view is not None]
     if dense is None:
@@ -134,7 +135,7 @@ def build(
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
     pictures = make("reader", tables["reader"], parts)  # one of its own: a long document holds up no picture
-    opened = (reader, pictures, parts["chat"], ledger, parts["spans"])
+    opened = (reader, pictures, parts["chat"], dense, ledger, parts["spans"])
     closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
@@ -165,12 +166,31 @@ def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
     return Glossed(embedder, gloss, gloss.name)
 
 
-def _dense(store: Store, embedder: Embedder | None) -> Any:
+def _dense(
+    tables: Mapping[str, Any], parts: Mapping[str, Any], store: Store, embedder: Embedder | None
+) -> Any:
+    """Return the view of meanings, able to change its encoder while it answers (docs/guides/stores.md)."""
+    from lyceum.store.beside import Beside
+
+    def made(side: Mapping[str, Mapping[str, Any]]) -> Any:
+        encoder, gloss = (make(name, side[name], parts) for name in ("encoder", "gloss"))
+        return dense_view(tables["dense"], store, _glossed(encoder, gloss))
+
+    own = dense_view(tables["dense"], store, embedder)
+    side = {name: tables[name] for name in ("encoder", "gloss")}
+    return own and Beside(store.folder, own, side, made)
+
+
+def dense_view(table: Mapping[str, Any], store: Store, embedder: Embedder | None) -> Any:
+    """Return the view that a [dense] table names, over a store's ledger; None without an encoder."""
+    from lyceum.store.database import InDatabase
+
     if embedder is None:
         return None
-    from lyceum.store.vectors import Vectors
-
-    return Vectors(store.folder, embedder, store.ledger, store.keep_vectors)
+    folder, ledger, keep = store.folder, store.ledger, store.keep_vectors
+    given = {"folder": folder, "embedder": embedder, "vectors": ledger, "keep": keep}
+    made = make("dense", table, given)
+    return made if made is None or hasattr(made, "find") else InDatabase(made, folder, embedder, ledger, keep)
 
 
 def makers() -> dict[str, str]:

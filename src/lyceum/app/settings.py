@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lyceum.core.errors import ConfigError
+from lyceum.store import beside
 from lyceum.wire import DEFAULTS
 
 # Read on their own; every other LYCEUM_<TABLE>__<KEY> overrides a value of lyceum.toml.
 PLAIN = ("LYCEUM_HOME", "LYCEUM_MODELS", "LYCEUM_TOKEN", "LYCEUM_CHAT_KEY", "LYCEUM_SHARED")
+SECRET = {"dsn": "LYCEUM_DENSE_DSN", "key": "LYCEUM_DENSE_KEY"}  # of a database of vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,12 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
             name, _, key = variable.removeprefix("LYCEUM_").lower().partition("__")
             tables.setdefault(name, {})[key] = _value(value)
             origin[f"{name}.{key}"] = variable
+    tables["dense"] = with_secrets(tables["dense"], environment)
+    origin.update({f"dense.{key}": name for key, name in SECRET.items() if environment.get(name)})
+    sides = beside.read(folder)
+    for name, table in sides.tables[sides.active].items() if sides.tables else ():
+        tables[name] = dict(table)
+        origin.update({f"{name}.{key}": str(folder / beside.FILE) for key in table})
     if tables["chat"].get("kind") == "models.openai" and environment.get("LYCEUM_CHAT_KEY"):
         tables["chat"]["key"] = environment["LYCEUM_CHAT_KEY"]
         origin["chat.key"] = "LYCEUM_CHAT_KEY"
@@ -52,6 +60,12 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
         home=folder, tables=tables, origin=origin, models=environment.get("LYCEUM_MODELS", ""),
         token=environment.get("LYCEUM_TOKEN", ""),
     )  # fmt: skip
+
+
+def with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return a [dense] table with what the environment holds of a database: its address and key."""
+    found = {key: environment[name] for key, name in SECRET.items() if environment.get(name)}
+    return {**table, **(found if table.get("kind") != "store.vectors" else {})}
 
 
 def overlaid(settings: Settings, tables: Mapping[str, Any], said: str) -> Settings:

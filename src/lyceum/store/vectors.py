@@ -142,6 +142,10 @@ class Vectors:
         """Forget everything; what is asked before the next `apply` finds nothing."""
         await asyncio.to_thread(self._reset)
 
+    async def drop(self) -> None:
+        """Remove the folder: this view is not wanted any more."""
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
     def _state(self) -> dict[str, Any]:
         found = state.read(self.folder)
         if found.get("encoder") != self.embedder.name or found.get("format") != 1:
