@@ -39,7 +39,7 @@ class StandIn:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
+            do_GET = do_PUT = do_POST = do_DELETE = answer
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -57,24 +57,27 @@ class StandIn:
             getattr(models, MODELS[call]).model_validate(body)
         if call == "PUT ":
             self.collections[name] = {}
-            return 200, True
         if name not in self.collections:
             return 404, None
-        points = self.collections[name]
         if call == "DELETE ":
             del self.collections[name]
-        elif call == "PUT points":
-            points.update({one["id"]: one for one in body["points"]})
-        elif call == "POST points/delete":
-            for number in body["points"]:
-                points.pop(number, None)
-        elif call == "POST points":
-            return 200, [points[number] for number in body["ids"] if number in points]
-        elif call == "POST points/count":
-            return 200, {"count": sum(passes(one, body["filter"]) for one in points.values())}
-        elif call == "POST points/query":
-            return 200, {"points": nearest(points, body)}
-        return 200, True
+            return 200, True
+        return 200, answered(call, self.collections[name], body)
+
+
+def answered(call: str, points: dict[int, dict[str, Any]], body: Any) -> Any:
+    if call == "PUT points":
+        points.update({one["id"]: one for one in body["points"]})
+    elif call == "POST points/delete":
+        for number in body["points"]:
+            points.pop(number, None)
+    elif call == "POST points":
+        return [points[number] for number in body["ids"] if number in points]
+    elif call == "POST points/count":
+        return {"count": sum(passes(one, body["filter"]) for one in points.values())}
+    elif call == "POST points/query":
+        return {"points": nearest(points, body)}
+    return True
 
 
 def nearest(points: dict[int, dict[str, Any]], body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ def test_encoder_changes_under_a_load_of_questions(tmp_path: Path, database: str
         for active in (1, 0, 1):  # there, back and there again
             beside.write(tmp_path, Sides(tables=(OLD, NEW), active=active))
             before = asked
-            while asked < before + 60:
+            while asked < before + 60:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             assert home.beside.name.endswith("toy-wide" if active else "toy-1")
             assert (await home.hybrid(Query(text="pump late")))[0].chunk.text == "pump late"
@@ -129,8 +129,11 @@ def test_a_trial_keeps_to_its_own_side_and_others_switch_without_a_restart(tmp_p
         assert (home.beside.name, trial.beside.name) == ("vectors-toy-1", "vectors-toy-wide")
         beside.write(tmp_path, Sides(tables=(OLD, NEW), active=1))
         assert home.beside.name == "vectors-toy-wide"
-        beside.write(tmp_path, Sides(tables=(OLD,)))
-        assert (home.beside.name, home.beside.other()) == ("vectors-toy-1", None)
+        beside.write(tmp_path, Sides(tables=(NEW,)))  # the old one is dropped, and then the file
+        assert (home.beside.name, home.beside.other()) == ("vectors-toy-wide", None)
+        (tmp_path / beside.FILE).unlink()
+        assert (home.beside.name, home.beside.other()) == ("vectors-toy-wide", None)
+        assert (trial.beside.name, trial.beside.other()) == ("vectors-toy-wide", None)
 
     run(check())
 

@@ -57,7 +57,8 @@ class Beside:
     def __init__(self, home: Path, own: View, tables: Tables, made: Callable[[Tables], View | None]) -> None:
         self._home, self._own, self._tables, self._made = home, own, tables, made
         sides = read(home)
-        self._pinned = bool(sides.tables) and sides.tables[sides.active] != tables
+        # None: there was nothing to follow yet; it is followed from the day on that it names these tables.
+        self._follows = sides.tables[sides.active] == tables if sides.tables else None
         self._stamp: tuple[int, int] | None = None
         self._views: list[tuple[Tables, View]] = [(tables, own)]
         self._shown, self._other = own, None
@@ -93,7 +94,7 @@ class Beside:
             stamp = (found.st_mtime_ns, found.st_ino)
         except OSError:
             stamp = (0, 0)
-        if stamp != self._stamp and not self._pinned:
+        if stamp != self._stamp and self._follows is not False:
             self._stamp = stamp
             self._choose(read(self._home))
         return self._shown
@@ -104,8 +105,10 @@ class Beside:
         return self._other
 
     def _choose(self, sides: Sides) -> None:
-        if self._tables not in sides.tables:
-            self._shown, self._other = self._own, None
+        if sides.tables and self._follows is None:
+            self._follows = self._tables in sides.tables
+        if not sides.tables or not self._follows:
+            self._other = None
             return
         try:
             views = [self._view(tables) for tables in sides.tables]

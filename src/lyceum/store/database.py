@@ -159,7 +159,8 @@ class InDatabase:
 
     async def check(self) -> tuple[int, list[str]]:
         """Return how many chunks can be found; a database looks after its files itself."""
-        return (await self._ask(self.database.count) if await self.position() else 0), []
+        held = await self._ask(self.database.mark)
+        return (await self._ask(self.database.count) if held else 0), []
 
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> Scored:
         """Return at most k (number, inner product of unit vectors), best first."""
@@ -226,27 +227,3 @@ def extra(name: str) -> Iterator[None]:
     except ImportError as problem:
         said = f"This kind of [dense] needs a package that is not installed: {problem.name}."
         raise ConfigError(said, hint=f"Run: pip install 'lyceum[{name}]'") from problem
-
-
-class PerLoop:
-    """Something that belongs to the event loop it was opened in, opened again in another."""
-
-    def __init__(self, opened: Callable[[], Awaitable[Any]]) -> None:
-        self._opened = opened
-        self._held: Any = None
-        self._loop: Any = None
-        self._turn: asyncio.Lock = asyncio.Lock()
-
-    async def __call__(self) -> Any:
-        """Return it, open."""
-        if self._loop is not asyncio.get_running_loop():
-            self._loop, self._turn, self._held = asyncio.get_running_loop(), asyncio.Lock(), None
-        async with self._turn:
-            if self._held is None:
-                self._held = await self._opened()
-            return self._held
-
-    def taken(self) -> Any:
-        """Return it if it is open here, and forget it: whoever takes it closes it."""
-        held, self._held = self._held, None
-        return held if self._loop is asyncio.get_running_loop() else None

@@ -7,16 +7,17 @@ index of readers. Knows no document and no encoder.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lyceum.core.errors import ConfigError
-from lyceum.store.database import EMPTY, Floats, Must, PerLoop, Row, Scored, extra
+from lyceum.store.database import EMPTY, Floats, Must, Row, Scored, extra
 
 INDEXED = 10_000  # rows below which a scan is as quick as an index
 SETTINGS = {
-    "hnsw.iterative_scan": "strict_order", "hnsw.ef_search": "100", "hnsw.max_scan_tuples": "100000",
+    "hnsw.iterative_scan": "strict_order", "hnsw.ef_search": "200", "hnsw.max_scan_tuples": "100000",
     "maintenance_work_mem": "512MB", "jit": "off",
     "plan_cache_mode": "force_custom_plan",  # how many rows pass depends on who asks
 }  # fmt: skip
@@ -36,16 +37,22 @@ class Pgvector:
         assert collection.isidentifier(), collection
         self.collection, self.width = collection, 0
         self.failures = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-        self._absent = asyncpg.UndefinedTableError
-        self._pool = PerLoop(
-            lambda: asyncpg.create_pool(dsn, min_size=0, max_size=8, timeout=10, server_settings=SETTINGS)
-        )
+        self._dsn, self._asyncpg = dsn, asyncpg
+        self._opened: Any = None
+        self._opening = asyncio.Lock()
+
+    async def _pool(self) -> Any:
+        async with self._opening:
+            if self._opened is None:
+                options = {"min_size": 0, "max_size": 8, "timeout": 10, "server_settings": SETTINGS}
+                self._opened = await self._asyncpg.create_pool(self._dsn, **options)
+            return self._opened
 
     async def mark(self) -> Mapping[str, Any]:
         try:
             sql = "SELECT mark FROM lyceum_marks WHERE collection = $1"
             found = await (await self._pool()).fetchval(sql, self.collection)
-        except self._absent:
+        except self._asyncpg.UndefinedTableError:
             return EMPTY
         return json.loads(found) if found else EMPTY
 
@@ -96,7 +103,8 @@ class Pgvector:
         if await (await self._pool()).fetchval(there, name):
             return
         await self._run(
-            f'CREATE INDEX "{name}" ON {self.collection} USING hnsw (vector halfvec_ip_ops)',
+            f'CREATE INDEX "{name}" ON {self.collection} USING hnsw (vector halfvec_ip_ops)'
+            " WITH (m = 16, ef_construction = 100)",
             f"ANALYZE {self.collection}",
         )
 
@@ -123,5 +131,6 @@ class Pgvector:
         return [(number, score) for number, score in await (await self._pool()).fetch(sql, *arguments)]
 
     async def close(self) -> None:
-        if (pool := self._pool.taken()) is not None:
-            await pool.close()
+        if self._opened is not None:
+            await self._opened.close()
+            self._opened = None
