@@ -122,6 +122,16 @@ async def measured(name: str, folder: Path, count: int, asked: int) -> dict[str,
     held["chunks"] = (await view.check())[0]
     held["complete"] = float(held["chunks"] == count and await view.position() == last)
     held["mb"] = await size(view, apart)
+    held |= await questioned(view, encoder, count, asked)
+    if name != "vectors":
+        await view.close()
+    await ledger.close()
+    return held
+
+
+async def questioned(view: Any, encoder: StandIn, count: int, asked: int) -> dict[str, float]:
+    """Ask a view as two kinds of readers: CPU a question, recall@10 against exact, and what nobody may see."""
+    held: dict[str, float] = {}
     owners = [readers(n // PER * PER) for n in range(count)]
     rng = np.random.default_rng(4)
     for kind in ("open", "few"):
@@ -143,9 +153,6 @@ async def measured(name: str, folder: Path, count: int, asked: int) -> dict[str,
             wrong += sum(not may[number - 1] for number, _ in found)
         held |= {f"{kind}_cpu_ms": 1000 * spent / asked, f"{kind}_recall": float(np.mean(right))}
         held[f"{kind}_unreadable"] = wrong
-    if name != "vectors":
-        await view.close()
-    await ledger.close()
     return held
 
 

@@ -233,7 +233,7 @@ async def _questions(arguments: argparse.Namespace, settings: Settings) -> list[
         return [Query(text=one.question, top_k=most, readers=one.readers | readers) for one in read]
     async with opened(settings) as platform:
         last = max(1, await platform.store.ledger.sequence())
-        found = await platform.store.ledger.get(range(1, last, max(1, last // 100)), readers)
+        found = await platform.store.ledger.get(range(1, last + 1, max(1, last // 100)), readers)
     return [
         Query(text=" ".join(chunk.text.split()[:12]), top_k=most, readers=readers)
         for chunk, _ in found.values()
