@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lyceum.core.errors import StoreError
 from lyceum.core.types import Query
 from lyceum.store import parity
 from lyceum.store.vectors import Vectors
@@ -105,7 +106,7 @@ def test_a_store_takes_over_where_it_was_stopped(tmp_path: Path, name: str) -> N
             view.database.write = waiting
         else:
             view.database.write = stopping
-        with pytest.raises(Stopped):
+        with pytest.raises((Stopped, StoreError)):
             await parity.follow(home.store, view)
         assert await view.position() == calls[0] == 500
         view.database.write = write
