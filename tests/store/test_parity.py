@@ -29,7 +29,7 @@ async def both(folder: Path) -> tuple[Home, Vectors]:
 
 
 async def compared(home: Home, second: Vectors) -> parity.Parity:
-    return await parity.compare(home.ledger, home.dense, second, ToyEncoder.dimension)
+    return await parity.compare(home.ledger, home.dense, second, ToyEncoder())
 
 
 def test_equal_views_are_equal(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_store_takes_over_where_it_was_stopped(tmp_path: Path, name: str) -> N
         assert await view.position() == calls[0] == 500
         view.database.write = write
         await parity.follow(home.store, view)
-        found = await parity.compare(home.ledger, home.dense, view, ToyEncoder.dimension)
+        found = await parity.compare(home.ledger, home.dense, view, ToyEncoder())
         assert found.good
         assert len(await view.find(Query(text="word1 word2"), 20)) == 20
 

@@ -46,8 +46,8 @@ async def run_migrate(arguments: argparse.Namespace, settings: Settings) -> int:
         with show.Bar("migrate", quiet=arguments.json) as bar:
             for view in (source, target):
                 await parity.follow(platform.store, view, bar)
-            width = platform.embedder.dimension if platform.embedder else 0
-            found = await parity.compare(platform.store.ledger, source, target, width, bar)
+            assert platform.embedder is not None, "or there were no store"
+            found = await parity.compare(platform.store.ledger, source, target, platform.embedder, bar)
     told = {**asdict(found), "good": found.good, "from": source.name, "to": target.name}
     said = (
         f"{source.name} holds {found.first} chunks, {target.name} {found.second}; {found.compared} compared one by"

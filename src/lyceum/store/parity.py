@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lyceum.core.protocols import View
+from lyceum.core.protocols import Embedder, View
 from lyceum.core.types import Query
 from lyceum.store.ledger import Ledger
 from lyceum.store.store import Store
+from lyceum.store.vectors import packed_of, unpacked
 
 STEP, SAMPLES, DEPTH = 500, 50, 10
 NEAR = 0.01  # how far apart scores of one vector may be: stores keep 8, 16 or 32 bits a number
@@ -54,12 +55,12 @@ async def follow(store: Store, view: View, tell: Tell = lambda done, total, said
 
 
 async def compare(
-    ledger: Ledger, first: View, second: View, width: int, tell: Tell = lambda done, total, said: None
+    ledger: Ledger, first: View, second: View, embedder: Embedder, tell: Tell = lambda done, total, said: None
 ) -> Parity:
-    """Compare two views that have followed the same ledger."""
+    """Compare two views that have followed the same ledger; sample questions are vectors of chunks here and there."""
     readers = frozenset[str]().union(*(held for _, held in (await ledger.versions()).values()))
     numbers = [row[0] for row in await ledger.rows("SELECT number FROM chunks ORDER BY number")]
-    probe = np.random.default_rng(1).normal(size=width)
+    probe = np.random.default_rng(1).normal(size=embedder.dimension)
     whole = Query(text="", vector=tuple(probe / np.linalg.norm(probe)), readers=readers)
     lost, strange, off = [], [], []
     for start in range(0, len(numbers), STEP):
@@ -71,14 +72,20 @@ async def compare(
         tell(start + len(some), len(numbers), "chunks compared")
     chosen = numbers[:: max(1, len(numbers) // SAMPLES)][:SAMPLES]
     shares = []
-    for chunk, document in (await ledger.get(chosen, readers)).values():
-        asked = Query(text=" ".join(chunk.text.split()[:20]), readers=document.readers)
+    held = await ledger.get(chosen, readers)
+    packed = await packed_of([chunk for chunk, _ in held.values()], embedder, ledger, _dropped)
+    for number, (_, document) in held.items():
+        asked = Query(text="", vector=tuple(unpacked(packed[number]).tolist()), readers=document.readers)
         shares.append(agreement(await first.find(asked, DEPTH), await second.find(asked, DEPTH)))
     counts = [(await view.check())[0] for view in (first, second)]
     return Parity(
         first=counts[0], second=counts[1], compared=len(numbers), lost=lost, strange=strange, off=off,
         questions=len(shares), same=sum(shares) / len(shares) if shares else 1.0,
     )  # fmt: skip
+
+
+async def _dropped(encoder: str, rows: list[tuple[bytes, bytes]]) -> None:
+    """Keep no vector: comparing writes nothing."""
 
 
 def agreement(one: Sequence[tuple[int, float]], two: Sequence[tuple[int, float]]) -> float:
