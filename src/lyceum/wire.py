@@ -29,7 +29,7 @@ if typing.TYPE_CHECKING:
     from lyceum.observe.spans import Spans
     from lyceum.store.store import Store
 
-ROOMS = ("ingest", "search", "answer", "models", "observe", "evals")
+ROOMS = ("ingest", "search", "answer", "models", "observe", "evals", "store")
 SIMPLE = (bool, int, float, str)
 # In this order: later parts are filled from earlier ones.
 BUILT = "chat synonyms evidence support retriever answerer reader splitter spans".split()
@@ -42,6 +42,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "splitter": {"kind": "ingest.structured"},
     "encoder": {"kind": "models.minilm"},
     "gloss": {"kind": "search.gloss"},
+    "dense": {"kind": "store.vectors"},
     "retriever": {
         "kind": "search.history",
         "retriever": {"kind": "search.linked", "retriever": {"kind": "search.hybrid"}},
@@ -132,7 +133,7 @@ def build(
     # A reader of its own: a long document that is being read holds up no picture.
     pictures = once("pictures", lambda: make("reader", tables["reader"], parts))
     once("draw", lambda: Drawn(store, pictures))
-    dense = once("dense", lambda: _dense(store, embedder))
+    dense = once("dense", lambda: _dense(tables, parts, store, embedder))
     links = once("links", lambda: Links(home))
     if "library" not in (replace or {}):  # a store that is shared keeps the views that it writes
         store.views[:] = [view for view in (lexical, dense, links) if view is not None]
@@ -145,7 +146,7 @@ def build(
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
-    opened = (reader, pictures, parts["chat"], ledger, parts["spans"])
+    opened = (reader, pictures, parts["chat"], dense, ledger, parts["spans"])
     closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
@@ -213,12 +214,31 @@ def _glossed(embedder: Embedder | None, gloss: Any) -> Embedder | None:
     return Glossed(embedder, gloss, gloss.name)
 
 
-def _dense(store: Store, embedder: Embedder | None) -> Any:
+def _dense(
+    tables: Mapping[str, Any], parts: Mapping[str, Any], store: Store, embedder: Embedder | None
+) -> Any:
+    """Return the view of meanings, able to change its encoder while it answers (docs/guides/stores.md)."""
+    from lyceum.store.beside import Beside
+
+    def made(side: Mapping[str, Mapping[str, Any]]) -> Any:
+        encoder, gloss = (make(name, side[name], parts) for name in ("encoder", "gloss"))
+        return dense_view(tables["dense"], store, _glossed(encoder, gloss))
+
+    own = dense_view(tables["dense"], store, embedder)
+    side = {name: tables[name] for name in ("encoder", "gloss")}
+    return own and Beside(store.folder, own, side, made)
+
+
+def dense_view(table: Mapping[str, Any], store: Store, embedder: Embedder | None) -> Any:
+    """Return the view that a [dense] table names, over a store's ledger; None without an encoder."""
+    from lyceum.store.database import InDatabase
+
     if embedder is None:
         return None
-    from lyceum.store.vectors import Vectors
-
-    return Vectors(store.folder, embedder, store.ledger, store.keep_vectors)
+    folder, ledger, keep = store.folder, store.ledger, store.keep_vectors
+    given = {"folder": folder, "embedder": embedder, "vectors": ledger, "keep": keep}
+    made = make("dense", table, given)
+    return made if made is None or hasattr(made, "find") else InDatabase(made, folder, embedder, ledger, keep)
 
 
 def _lexical(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,13 @@ from lyceum.core.types import Query
 from lyceum.search.analyzer import Standard
 from lyceum.store.postings import Postings
 from lyceum.store.vectors import Vectors
+from tests import databases
 from tests.answer.made import staged, table
-from tests.toys import ALL, Home, ToyEncoder, document, run
+from tests.databases import run
+from tests.toys import ALL, Home, ToyEncoder, document
 
-VIEWS = ("lexical", "dense", "links")
+FILES = ("lexical", "dense", "links")
+VIEWS = (*FILES, *databases.NAMES)
 ASKED = "pump price in Open, Secret and Nobody"  # words of the texts, and titles as they are named
 
 
@@ -73,6 +77,16 @@ def test_damaged_rows_are_said_and_rebuilt(tmp_path: Path, damage: str) -> None:
     run(check())
 
 
+async def followed(home: Home, name: str) -> Any:
+    """Return a view by its name; one in a database is opened and follows from now on."""
+    if name not in FILES:
+        view = databases.view(name, home)
+        home.store.views.append(view)
+        await home.store.catch_up()
+        return view
+    return getattr(home, name)
+
+
 async def filled(folder: Path) -> Home:
     home = Home(folder)
     await home.store.put(
@@ -89,7 +103,7 @@ async def filled(folder: Path) -> Home:
 def test_follows_and_says_how_far(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
-        view = getattr(home, name)
+        view = await followed(home, name)
         assert await view.position() == await home.ledger.sequence() == 4
         assert len(await view.find(Query(text=ASKED), 10)) >= 1
 
@@ -100,7 +114,7 @@ def test_follows_and_says_how_far(tmp_path: Path, name: str) -> None:
 def test_readers_are_a_filter_inside(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
-        view = getattr(home, name)
+        view = await followed(home, name)
 
         async def numbers(*readers: str) -> set[int]:
             return {
@@ -120,7 +134,7 @@ def test_readers_are_a_filter_inside(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", VIEWS)
 def test_filters(tmp_path: Path, name: str) -> None:
     async def check() -> None:
-        view = getattr(await filled(tmp_path), name)
+        view = await followed(await filled(tmp_path), name)
         both = frozenset({"*", "boss"})
 
         async def numbers(**filters: str) -> set[int]:
@@ -218,7 +232,7 @@ def test_filters_that_say_nothing_are_refused(tmp_path: Path, name: str, filters
 def test_applying_twice_changes_nothing(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
-        view = getattr(home, name)
+        view = await followed(home, name)
         before = await view.find(Query(text=ASKED, readers=ALL), 10)
         await view.apply(await home.ledger.changes(0, 100))
         after = await view.find(Query(text=ASKED, readers=ALL), 10)
@@ -232,9 +246,10 @@ def test_applying_twice_changes_nothing(tmp_path: Path, name: str) -> None:
 def test_removed_and_replaced_chunks_go(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
+        view = await followed(home, name)
         await home.store.put([document("open.md", "pump pressure is sixty bar", version="2")])
         await home.store.catch_up()
-        found = await getattr(home, name).find(Query(text=ASKED, readers=ALL), 10)
+        found = await view.find(Query(text=ASKED, readers=ALL), 10)
         assert [number for number, _ in found] == [5]
 
     run(check())
@@ -244,15 +259,16 @@ def test_removed_and_replaced_chunks_go(tmp_path: Path, name: str) -> None:
 def test_readers_change(tmp_path: Path, name: str) -> None:
     async def check() -> None:
         home = await filled(tmp_path)
+        view = await followed(home, name)
         (secret,) = [one for one in await home.ledger.documents(frozenset({"boss"}))]
         await home.store.set_readers(secret.id, ALL)
-        found = await getattr(home, name).find(Query(text=ASKED, readers=ALL), 10)
+        found = await view.find(Query(text=ASKED, readers=ALL), 10)
         assert 3 in {number for number, _ in found}
 
     run(check())
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["deleted", "state", "emptied", "garbage"])
 def test_damaged_views_are_rebuilt(tmp_path: Path, name: str, damage: str) -> None:
     async def check() -> None:
@@ -277,7 +293,7 @@ def test_damaged_views_are_rebuilt(tmp_path: Path, name: str, damage: str) -> No
     run(check())
 
 
-@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("name", FILES)
 def test_state_that_vanishes_while_it_is_written_loses_nothing(tmp_path: Path, name: str) -> None:
     """Between the question how far a view is and the next changes its state could not be read: it starts again."""
 

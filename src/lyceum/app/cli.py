@@ -37,6 +37,7 @@ EVAL = {
     "review": "lyceum.app.eval_data",
     "take": "lyceum.app.eval_data",
 }
+STORE = {"migrate": "lyceum.app.store_commands", "encoder": "lyceum.app.store_commands"}  # of `lyceum store`
 
 
 def parser(evaluations: bool = True) -> argparse.ArgumentParser:
@@ -126,19 +127,25 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     for name in EVAL if evaluations else ():
         text = (_eval("run", name).__doc__ or "").split("\n")[0]
         _eval("arguments", name)(measures.add_parser(name, help=text, description=text, parents=[common]))
+    text = "move vectors to another store, or to another encoder"
+    store = commands.add_parser("store", help=text, description=text)
+    moves = store.add_subparsers(dest="measure", required=True, metavar="MOVE")
+    for name in STORE if evaluations else ():
+        text = (_eval("run", name).__doc__ or "").split("\n")[0]
+        _eval("arguments", name)(moves.add_parser(name, help=text, description=text, parents=[common]))
     return top
 
 
 def _eval(what: str, name: str) -> Any:
     """Return the function of an evaluation's sub-command: `what_name`, or `what` of a module with one."""
-    module = importlib.import_module(EVAL[name])
+    module = importlib.import_module({**EVAL, **STORE}[name])
     return getattr(module, f"{what}_{name}", None) or getattr(module, what)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = sys.argv[1:] if argv is None else argv
-    arguments = parser("eval" in given).parse_args(given)
+    arguments = parser("eval" in given or "store" in given).parse_args(given)
     for name, value in vars(arguments).items():
         if isinstance(value, str) and name not in ("home", "file", "history"):  # paths stay bytes
             setattr(arguments, name, value.encode("utf-8", "replace").decode())  # no text names nothing
@@ -175,7 +182,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     from lyceum.app import commands, doctor, settings
 
     chosen = settings.load(arguments.home, settings.current())
-    if arguments.command == "eval":
+    if arguments.command in ("eval", "store"):
         run = _eval("run", arguments.measure)
     else:
         run = getattr(doctor if arguments.command == "doctor" else commands, f"run_{arguments.command}")

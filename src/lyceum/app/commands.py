@@ -351,7 +351,7 @@ def hidden(key: str, value: Any) -> Any:
     """Return a value without the secrets that it may hold at any depth."""
     if isinstance(value, dict):
         return {name: hidden(name, one) for name, one in value.items()}
-    return "***" if key in ("key", "token") and value else value
+    return "***" if key in ("key", "token", "dsn") and value else value
 
 
 async def run_dify(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -55,6 +55,18 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Ask every question of a set and measure the answers; a run that was killed goes on."""
     from lyceum.app import show
     from lyceum.app.commands import OK, PARTLY
+
+    runs = await measured(arguments, settings)
+    if arguments.json:
+        show.as_json([_told(one) for one in runs])
+    else:
+        _print(runs)
+    return PARTLY if any(one.summary.failed for one in runs) else OK
+
+
+async def measured(arguments: argparse.Namespace, settings: Settings) -> list[Run]:
+    """Return a run for each pipeline that was named."""
+    from lyceum.app import show
     from lyceum.evals import examples
 
     asked = _questions(arguments)
@@ -65,11 +77,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     for name, configured in chosen:
         with show.Bar(f"{arguments.dataset.name} {name}", quiet=arguments.json) as bar:
             runs.append(await _run(arguments, settings, name, configured, asked, names, bar))
-    if arguments.json:
-        show.as_json([_told(one) for one in runs])
-    else:
-        _print(runs)
-    return PARTLY if any(one.summary.failed for one in runs) else OK
+    return runs
 
 
 def pipeline(name: str, settings: Settings) -> Settings:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lyceum.core.errors import ConfigError
+from lyceum.store import beside
 from lyceum.wire import DEFAULTS
 
 # Read on their own; every other LYCEUM_<TABLE>__<KEY> overrides a value of lyceum.toml.
@@ -22,6 +23,7 @@ PLAIN = (
     "LYCEUM_RERANK_KEY",
     "LYCEUM_SHARED",
 )
+SECRET = {"dsn": "LYCEUM_DENSE_DSN", "key": "LYCEUM_DENSE_KEY"}  # of a database of vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,12 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
             named.update({f"{name}.{key}": variable for key in nested})
     _lay_over(tables, origin, given, "the environment")
     origin |= named
+    tables["dense"] = with_secrets(tables["dense"], environment)
+    origin.update({f"dense.{key}": name for key, name in SECRET.items() if environment.get(name)})
+    sides = beside.read(folder)
+    for name, table in sides.tables[sides.active].items() if sides.tables else ():
+        tables[name] = dict(table)
+        origin.update({f"{name}.{key}": str(folder / beside.FILE) for key in table})
     if tables["chat"].get("kind") == "models.openai" and environment.get("LYCEUM_CHAT_KEY"):
         tables["chat"]["key"] = environment["LYCEUM_CHAT_KEY"]
         origin["chat.key"] = "LYCEUM_CHAT_KEY"
@@ -74,6 +82,12 @@ def _keyed(table: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return a table in which every rerank API, however deep, has the key."""
     found = {name: _keyed(one, key) if isinstance(one, Mapping) else one for name, one in table.items()}
     return {**found, "key": key} if table.get("kind") == "models.rerank_api" else found
+
+
+def with_secrets(table: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return a [dense] table with what the environment holds of a database: its address and key."""
+    found = {key: environment[name] for key, name in SECRET.items() if environment.get(name)}
+    return {**table, **(found if table.get("kind") != "store.vectors" else {})}
 
 
 def overlaid(settings: Settings, tables: Mapping[str, Any], said: str) -> Settings:

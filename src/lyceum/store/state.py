@@ -24,13 +24,18 @@ def read(folder: Path) -> dict[str, Any]:
 
 def write(folder: Path, state: dict[str, Any]) -> None:
     """Replace the state in one step that a crash cannot halve."""
-    temporary = folder / "state.json.new"
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / "state.json")
-    sync_folder(folder)
+    replaced(folder / "state.json", state)
+
+
+def replaced(file: Path, value: Any) -> None:
+    """Put a value in a file's place, as JSON: after a crash it holds the old one or the new one."""
+    temporary = file.with_name(f"{file.name}.new")
+    with temporary.open("w", encoding="utf-8") as out:
+        json.dump(value, out)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(file)
+    sync_folder(file.parent)
 
 
 def must_begin(changes: Sequence[Change], name: str) -> None:

@@ -83,6 +83,41 @@ class _Snapshot:
         return rows
 
 
+class Asked:
+    """Questions to their vectors, 1 x dimension; fusion asks twice, so the last ones are remembered."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self._known: dict[str, Floats] = {}
+
+    async def __call__(self, query: Query) -> Floats:
+        """Return the vector that a query brings along, else that of its words."""
+        if query.vector is not None:
+            return np.asarray([query.vector], np.float32)
+        text = clean(query.text)
+        if text not in self._known:
+            if len(self._known) >= 64:
+                self._known.clear()
+            self._known[text] = np.asarray(await self.embedder([text]), np.float32)
+        return self._known[text]
+
+
+async def packed_of(
+    chunks: Sequence[Chunk], embedder: Embedder, vectors: VectorStore, keep: Keep
+) -> dict[int, bytes]:
+    """Return each chunk's packed vector by its number, from the ledger where it has been computed before."""
+    keys = {chunk.number: codec.vector_key(chunk) for chunk in chunks}
+    known = await vectors.vectors(embedder.name, list(set(keys.values())))
+    texts = {keys[chunk.number]: dense_text(chunk) for chunk in chunks}
+    missing = {key: text for key, text in texts.items() if key not in known}
+    if missing:
+        made = quantise(np.asarray(await embedder(list(missing.values())), np.float32))
+        fresh = list(zip(missing, made, strict=True))
+        await keep(embedder.name, fresh)
+        known.update(fresh)
+    return {number: known[key] for number, key in keys.items()}
+
+
 class Vectors:
     """A folder with the matrix, one record a row, and the state; named after its encoder."""
 
@@ -96,7 +131,7 @@ class Vectors:
         self._stamp = (-1, -1)
         self._doubted = False  # a question met something broken: look at every byte
         self._snapshot: _Snapshot | None = None
-        self._asked: dict[str, Floats] = {}
+        self._asked = Asked(embedder)
 
     # --- following the ledger --------------------------------------------------------------------------
 
@@ -114,6 +149,10 @@ class Vectors:
     async def reset(self) -> None:
         """Forget everything; what is asked before the next `apply` finds nothing."""
         await asyncio.to_thread(self._reset)
+
+    async def drop(self) -> None:
+        """Remove the folder: this view is not wanted any more."""
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     def _state(self) -> dict[str, Any]:
         found = state.read(self.folder)
@@ -134,21 +173,9 @@ class Vectors:
 
     async def apply(self, changes: Sequence[Change]) -> None:
         """Append vectors of new chunks, wipe removed ones, renew readers; then move the position."""
-        packed = await self._packed([one.chunk for one in changes if one.kind == "put" and one.chunk])
+        chunks = [one.chunk for one in changes if one.kind == "put" and one.chunk]
+        packed = await packed_of(chunks, self.embedder, self._vectors, self._keep)
         await asyncio.to_thread(self._apply, changes, packed)
-
-    async def _packed(self, chunks: Sequence[Chunk]) -> dict[int, bytes]:
-        """Return each chunk's packed vector, from the ledger where it has been computed before."""
-        keys = {chunk.number: codec.vector_key(chunk) for chunk in chunks}
-        known = await self._vectors.vectors(self.embedder.name, list(set(keys.values())))
-        texts = {keys[chunk.number]: dense_text(chunk) for chunk in chunks}
-        missing = {key: text for key, text in texts.items() if key not in known}
-        if missing:
-            made = quantise(np.asarray(await self.embedder(list(missing.values())), np.float32))
-            fresh = list(zip(missing, made, strict=True))
-            await self._keep(self.embedder.name, fresh)
-            known.update(fresh)
-        return {number: known[key] for number, key in keys.items()}
 
     def _apply(self, changes: Sequence[Change], packed: Mapping[int, bytes]) -> None:
         if not changes:
@@ -261,7 +288,7 @@ class Vectors:
         """
         if not query.readers or (query.vector is None and not query.text.strip()):
             return []
-        vector = await self._vector(query)
+        vector = await self._asked(query)
         try:
             if among is not None and len(among) <= INLINE:  # quicker than a hop to a thread and back
                 return self._find(vector, query, k, among)
@@ -270,17 +297,6 @@ class Vectors:
             # Broken files are a reason to rebuild, not to fail the question: `position` will say 0.
             self._doubted = True
             return []
-
-    async def _vector(self, query: Query) -> Floats:
-        """Return the question's vector, 1 x dimension; fusion asks twice, so the last ones are remembered."""
-        if query.vector is not None:
-            return np.asarray([query.vector], np.float32)
-        text = clean(query.text)
-        if text not in self._asked:
-            if len(self._asked) >= 64:
-                self._asked.clear()
-            self._asked[text] = np.asarray(await self.embedder([text]), np.float32)
-        return self._asked[text]
 
     def _find(
         self, vector: Floats, query: Query, k: int, among: Sequence[int] | None
@@ -346,6 +362,13 @@ def quantise(vectors: Floats) -> list[bytes]:
     scales = np.maximum(np.abs(vectors).max(axis=1), 1e-9) / 127.0
     whole = np.rint(vectors / scales[:, None]).astype(np.int8)
     return [scale.astype("<f4").tobytes() + row.tobytes() for scale, row in zip(scales, whole, strict=True)]
+
+
+def unpacked(packed: bytes) -> Floats:
+    """Return the vector that `quantise` packed."""
+    scale = np.frombuffer(packed[:4], "<f4")[0]
+    made: Floats = np.frombuffer(packed[4:], np.int8).astype(np.float32) * scale
+    return made
 
 
 def _describe(
