@@ -18,7 +18,9 @@ from lyceum.search.gloss import groups as same
 
 LONGEST = 6  # characters of a Chinese phrase; an English one has at most three words
 # Phrases that ask ("how long", 找谁) are looked for in questions but are no other words: passages do not ask.
-ASKS = re.compile(r"\b(?:how|what|who|whom|when|where|which)\b|[几谁哪吗]|多[少久长大高远重宽深厚快]|什么|怎么|如何|能不能")
+ASKS = re.compile(
+    r"\b(?:how|what|who|whom|when|where|which)\b|[几谁哪吗]|多[少久长大高远重宽深厚快]|什么|怎么|如何|能不能"
+)
 
 
 class Thesaurus:
