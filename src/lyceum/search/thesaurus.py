@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 
 from lyceum.core.protocols import Analyzer
 from lyceum.core.text import has_cjk
@@ -60,12 +61,11 @@ class Thesaurus:
     def _read(self) -> dict[str, list[tuple[str, Sequence[str]]]]:
         """Return for each phrase (Chinese as written, English as stems) itself and its group, for each group."""
         groups: dict[str, list[tuple[str, Sequence[str]]]] = defaultdict(list)
-        keys: dict[str, str] = {}
+        stem = cache(lambda word: word if has_cjk(word) else " ".join(self.analyzer(word)))
         for words in self.words or (*same(), *_by_gloss()):
             for word in words:
-                if word not in keys:
-                    keys[word] = word if has_cjk(word) else " ".join(self.analyzer(word))
-                groups[keys[word]].append((word, words))
+                key = " ".join(filter(None, map(stem, word.split()))) if " " in word else stem(word)
+                groups[key].append((word, words))
         groups.pop("", None)
         return dict(groups)
 
