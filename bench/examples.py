@@ -33,6 +33,8 @@ def questions(folder: Path = EXAMPLES) -> list[dict[str, Any]]:
     """Return the questions, each with its half; those of questions-dev.jsonl are for development alone."""
     rows = []
     for name in ("questions.jsonl", "questions-dev.jsonl"):
+        if not (folder / name).is_file():
+            continue
         for line in (folder / name).read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             odd = hashlib.sha256(row["id"].encode()).digest()[0] & 1
@@ -62,11 +64,11 @@ def quoted(cited: Citation) -> bool:
     return False
 
 
-async def answered(rows: list[dict[str, Any]]) -> list[Answer]:
-    """Answer every question over a fresh home of the example documents."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with session.opened(settings.load(folder, {})) as platform:
-            await platform.ingest(jobs([EXAMPLES / "documents"]))
+async def answered(rows: list[dict[str, Any]], folder: Path = EXAMPLES) -> list[Answer]:
+    """Answer every question over a fresh home of the documents."""
+    with tempfile.TemporaryDirectory() as home:
+        async with session.opened(settings.load(home, {})) as platform:
+            await platform.ingest(jobs([folder / "documents"]))
             return [await session.ask(platform, Query(text=row["question"])) for row in rows]
 
 
@@ -79,10 +81,15 @@ def share(name: str, good: list[bool], target: float | None = None) -> Figure:
 
 
 async def main() -> None:
-    options = common.arguments(__doc__, half="dev or test (test)", wrong="print what went wrong (any value)")
-    half = options.half or "test"
-    rows = [row for row in questions() if row["half"] == half]
-    found = await answered(rows)
+    options = common.arguments(
+        __doc__,
+        half="dev or test (test)",
+        wrong="print what went wrong (any value)",
+        folder="another collection, such as bench/second (examples)",
+    )
+    half, folder = options.half or "test", Path(options.folder or EXAMPLES)
+    rows = [row for row in questions(folder) if row["half"] == half]
+    found = await answered(rows, folder)
     good = [right(row, one) for row, one in zip(rows, found, strict=True)]
     if options.wrong:
         for row, one, fine in zip(rows, found, good, strict=True):
@@ -116,7 +123,7 @@ async def main() -> None:
         share("near_miss_refused", tagged("near-miss")),
         share("quotes_found", [quoted(one) for one in cited], 1.0),
     ]
-    if half != "test":
+    if half != "test" or options.folder:
         options.no_save = True
     common.finish("examples", figures, options)
 

@@ -39,11 +39,17 @@ def test_nothing_known(known: Thesaurus) -> None:
 
 def test_the_shipped_groups_hold_both_languages() -> None:
     shipped = list(groups())
-    assert len(shipped) > 500
+    assert len(shipped) > 2000
     assert all(len(set(words)) == len(words) >= 2 and not "".join(words).isascii() for words in shipped)
 
 
 def test_words_of_one_gloss_are_other_words_for_each_other() -> None:
-    found = dict(Thesaurus(Standard())("哪台柴油发电机？"))
+    found = dict(Thesaurus(Standard())("柴油和发电机"))
     assert "diesel" in found["柴油"]
     assert "generator" in found["发电机"]
+
+
+def test_a_phrase_that_asks_is_a_key_and_no_other_word() -> None:
+    found = dict(Thesaurus(Standard(), [("deadline", "最晚什么时候", "截止日期")])("最晚什么时候交？"))
+    assert found["最晚什么时候"] == ("deadline", "截止日期")
+    assert Thesaurus(Standard(), [("最晚什么时候", "截止日期")])("截止日期") == []

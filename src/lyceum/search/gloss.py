@@ -24,7 +24,7 @@ _run = re.compile(f"[{CJK}]+")
 class Gloss:
     """`name` changes with the words, so that vectors of other glosses are made again."""
 
-    name = "gloss-1"
+    name = "gloss-2"
 
     def __call__(self, text: str) -> str:
         """Return the text with each Chinese word replaced by its gloss."""

@@ -7,8 +7,10 @@ index and no default ranking.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 
 from lyceum.core.protocols import Analyzer
 from lyceum.core.text import has_cjk
@@ -16,6 +18,10 @@ from lyceum.search.gloss import entries
 from lyceum.search.gloss import groups as same
 
 LONGEST = 6  # characters of a Chinese phrase; an English one has at most three words
+# Phrases that ask ("how long", 找谁) are looked for in questions but are no other words: passages do not ask.
+ASKS = re.compile(
+    r"\b(?:how|what|who|whom|when|where|which)\b|[几谁哪吗]|多[少久长大高远重宽深厚快]|什么|怎么|如何|能不能"
+)
 
 
 class Thesaurus:
@@ -23,7 +29,7 @@ class Thesaurus:
 
     def __init__(self, analyzer: Analyzer, words: Sequence[Sequence[str]] = ()) -> None:
         self.analyzer, self.words = analyzer, words
-        self._groups: dict[str, dict[str, None]] = {}
+        self._groups: dict[str, list[tuple[str, Sequence[str]]]] = {}
 
     def __call__(self, text: str) -> list[tuple[str, tuple[str, ...]]]:
         """Return each known phrase of the text, longest first at its place, with the other words of its groups."""
@@ -45,15 +51,21 @@ class Thesaurus:
                 key = " ".join(stems[start : start + size])
                 if key in groups and not any(f" {key} " in f" {longer} " for longer in found):
                     found.append(key)
-        return [(phrase, tuple(groups[phrase])) for phrase in dict.fromkeys(found)]
+        others = ((phrase, self._others(phrase)) for phrase in dict.fromkeys(found))
+        return [(phrase, words) for phrase, words in others if words]
 
-    def _read(self) -> dict[str, dict[str, None]]:
-        """Return for each phrase (Chinese as written, English as stems) the words of all its groups, in order."""
-        groups: dict[str, dict[str, None]] = defaultdict(dict)
+    def _others(self, phrase: str) -> tuple[str, ...]:
+        words = (other for word, group in self._groups[phrase] for other in group if other != word)
+        return tuple(word for word in dict.fromkeys(words) if not ASKS.search(word))
+
+    def _read(self) -> dict[str, list[tuple[str, Sequence[str]]]]:
+        """Return for each phrase (Chinese as written, English as stems) itself and its group, for each group."""
+        groups: dict[str, list[tuple[str, Sequence[str]]]] = defaultdict(list)
+        stem = cache(lambda word: word if has_cjk(word) else " ".join(self.analyzer(word)))
         for words in self.words or (*same(), *_by_gloss()):
             for word in words:
-                key = word if has_cjk(word) else " ".join(self.analyzer(word))
-                groups[key].update(dict.fromkeys(other for other in words if other != word))
+                key = " ".join(filter(None, map(stem, word.split()))) if " " in word else stem(word)
+                groups[key].append((word, words))
         groups.pop("", None)
         return dict(groups)
 
