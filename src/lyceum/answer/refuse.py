@@ -14,6 +14,7 @@ from lyceum.answer.evidence import Judged
 from lyceum.core.text import language
 
 THRESHOLD = 0.3
+LEAD = 9  # the statement, counted from 0, over which the best one leads
 ABOUT = 0.4  # the share of the question's words from which on a passage is about its matter
 
 REASONS = {
@@ -48,17 +49,29 @@ def explained(question: str, judged: Sequence[Judged]) -> str:
 
 
 def features(question: str, judged: Sequence[Judged]) -> list[float]:
-    """Return of the best: coverage, passage coverage, cosine, kind missing, shares missing of names and codes.
+    """Return what the best shows: coverage, passage coverage, cosine, kind missing, shares missing of names and codes.
 
     A code (a part number, a year, a version) is what it is or another; a name may stand there in other words.
-    The last says that some code stands nowhere in what was found.
+    Then whether some code stands nowhere in what was found, the share of readers (words, meaning, like words) that
+    put the same statement first, its lead over the tenth best, and the cosine of its whole passage.
     """
     best, wanted = judged[0], details(question)
     names = sum(word.isalpha() for word in wanted)
     lost = sum(word.isalpha() for word in best.missing)
     shares = [lost / max(names, 1), (len(best.missing) - lost) / max(len(wanted) - names, 1)]
     nowhere = any(not word.isalpha() and all(word in one.missing for one in judged) for word in best.missing)
-    return [best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), *shares, float(nowhere)]
+    lead = best.score - (sorted((one.score for one in judged), reverse=True)[LEAD:] or [0.0])[0]
+    passage = next((found.score for found in best.statement.hit.by if found.part == "vectors"), 0.0)
+    return [
+        best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), *shares, float(nowhere),
+        _agreed(judged), lead, passage,
+    ]  # fmt: skip
+
+
+def _agreed(judged: Sequence[Judged]) -> float:
+    """Return the share of the readers to which no other statement is better than the first."""
+    told = [(one.coverage, one.cosine or 0.0, one.likeness or 0.0) for one in judged]
+    return sum(own >= max(all_) for own, all_ in zip(told[0], zip(*told, strict=True), strict=True)) / 3
 
 
 # Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, by words alone, and by words
