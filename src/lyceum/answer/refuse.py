@@ -49,7 +49,7 @@ def explained(question: str, judged: Sequence[Judged]) -> str:
 
 
 def features(question: str, judged: Sequence[Judged]) -> list[float]:
-    """Return what the best shows: coverage, passage coverage, cosine, kind missing, shares missing of names and codes.
+    """Return of the best: coverage, passage coverage, cosine, kind missing, shares missing of names and codes.
 
     A code (a part number, a year, a version) is what it is or another; a name may stand there in other words.
     Then whether some code stands nowhere in what was found, the share of readers (words, meaning, like words) that
@@ -74,12 +74,12 @@ def _agreed(judged: Sequence[Judged]) -> float:
     return sum(own >= max(all_) for own, all_ in zip(told[0], zip(*told, strict=True), strict=True)) / 3
 
 
-# Intercept and one weight a feature, fitted by examples/calibrate.py: with a cosine, by words alone, and by words
+# Intercept and one weight a feature, fitted as examples/calibrate.py does (log of 2026-11-25): with a cosine, by words alone, and by words
 # in the other script.
 WEIGHTS = {
-    "compared": (-3.52, 2.49, 2.02, 3.83, -2.12, -0.74, -2.46, -0.40),
-    "by_words": (-2.46, 2.10, 2.35, 0.00, -0.97, -1.52, -0.27, -0.48),
-    "across": (-3.73, 2.92, 2.19, 5.75, -0.62, -0.34, -0.17, 0.00),
+    "compared": (-3.56, 0.34, 0.90, 0.85, -0.88, -0.63, 0.00, -1.45, 0.68, 2.51, 2.39),
+    "by_words": (-2.46, 2.10, 2.35, 0.00, -0.97, -1.52, -0.27, -0.48, 0.00, 0.00, 0.00),
+    "across": (-4.92, 0.82, 1.10, 1.47, 0.00, -0.10, -1.08, 0.00, 1.90, 1.87, 3.64),
 }
 
 
