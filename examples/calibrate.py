@@ -37,7 +37,7 @@ from lyceum.ingest.pipeline import jobs  # noqa: E402
 
 Row = tuple[str, str, str, list[float], bool]  # set, group, weights, features, right
 Asked = list[tuple[str, str, Callable[[str], bool]]]  # group, question, what says whether a text answers it
-OFF_TOPIC = 0.04
+OFF_TOPIC = 0.05
 SIGNS = np.array(
     [0, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1]
 )  # of the weights, in the order of refuse.features; the intercept first

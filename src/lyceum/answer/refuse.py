@@ -77,9 +77,9 @@ def _agreed(judged: Sequence[Judged]) -> float:
 # Intercept and one weight a feature, fitted as examples/calibrate.py does (log of 2026-11-25): with a cosine, by words alone, and by words
 # in the other script.
 WEIGHTS = {
-    "compared": (-3.56, 0.34, 0.90, 0.85, -0.88, -0.63, 0.00, -1.45, 0.68, 2.51, 2.39),
+    "compared": (-3.46, 0.34, 0.90, 0.85, -0.88, -0.63, 0.00, -1.45, 0.68, 2.51, 2.39),
     "by_words": (-2.46, 2.10, 2.35, 0.00, -0.97, -1.52, -0.27, -0.48, 0.00, 0.00, 0.00),
-    "across": (-4.92, 0.82, 1.10, 1.47, 0.00, -0.10, -1.08, 0.00, 1.90, 1.87, 3.64),
+    "across": (-4.69, 0.82, 1.10, 1.47, 0.00, -0.10, -1.08, 0.00, 1.90, 1.87, 3.64),
 }
 
 
