@@ -60,7 +60,7 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
     lost = sum(word.isalpha() for word in best.missing)
     shares = [lost / max(names, 1), (len(best.missing) - lost) / max(len(wanted) - names, 1)]
     nowhere = any(not word.isalpha() and all(word in one.missing for one in judged) for word in best.missing)
-    lead = best.score - (sorted((one.score for one in judged), reverse=True)[LEAD:] or [0.0])[0]
+    lead = best.score - sorted((one.score for one in judged), reverse=True)[: LEAD + 1][-1]
     passage = next((found.score for found in best.statement.hit.by if found.part == "vectors"), 0.0)
     return [
         best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), *shares, float(nowhere),
@@ -69,17 +69,17 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
 
 
 def _agreed(judged: Sequence[Judged]) -> float:
-    """Return the share of the readers to which no other statement is better than the first."""
-    told = [(one.coverage, one.cosine or 0.0, one.likeness or 0.0) for one in judged]
-    return sum(own >= max(all_) for own, all_ in zip(told[0], zip(*told, strict=True), strict=True)) / 3
+    """Return the share of the readers that see anything and to which no other statement is better than the first."""
+    told = zip(*((one.coverage, one.cosine or 0.0, one.likeness or 0.0) for one in judged), strict=True)
+    return sum(values[0] == max(values) > 0 for values in told) / 3
 
 
-# Intercept and one weight a feature, fitted as examples/calibrate.py does (log of 2026-11-25): with a cosine, by words alone, and by words
-# in the other script.
+# Intercept and one weight a feature, fitted as examples/calibrate.py does (log of 2026-11-25): with a cosine, by
+# words alone, and by words in the other script.
 WEIGHTS = {
-    "compared": (-3.46, 0.34, 0.90, 0.85, -0.88, -0.63, 0.00, -1.45, 0.68, 2.51, 2.39),
+    "compared": (-3.43, 0.30, 0.90, 0.81, -0.89, -0.62, 0.00, -1.46, 0.70, 2.50, 2.38),
     "by_words": (-2.46, 2.10, 2.35, 0.00, -0.97, -1.52, -0.27, -0.48, 0.00, 0.00, 0.00),
-    "across": (-4.69, 0.82, 1.10, 1.47, 0.00, -0.10, -1.08, 0.00, 1.90, 1.87, 3.64),
+    "across": (-4.58, 0.30, 0.64, 1.42, 0.00, -0.13, -1.12, 0.00, 2.09, 1.86, 3.57),
 }
 
 
