@@ -42,7 +42,9 @@ SIGNS = np.array(
     [0, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1]
 )  # of the weights, in the order of refuse.features; the intercept first
 UNANSWERABLE = 0.15  # what a question of SQuAD 2.0 without an answer weighs: those are meant to deceive
-COLLECTIONS = {"examples": ROOT / "examples", "second": ROOT / "bench" / "second"}
+COLLECTIONS = {
+    folder.name: folder for folder in (ROOT / "examples", ROOT / "bench" / "second") if folder.is_dir()
+}
 # How many questions of a set are asked, and of which others how many off-topic ones.
 SETS = {
     "squad_v2_abstain_en": 400, "cmrc2018_zh": 200, "drcd_zh_hant": 120, "tatqa_en": 120, "rageval_finance_en": 150,

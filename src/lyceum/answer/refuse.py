@@ -71,7 +71,7 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
 def _agreed(judged: Sequence[Judged]) -> float:
     """Return the share of the readers that see anything and to which no other statement is better than the first."""
     told = zip(*((one.coverage, one.cosine or 0.0, one.likeness or 0.0) for one in judged), strict=True)
-    return sum(values[0] == max(values) > 0 for values in told) / 3
+    return sum(bool(values[0] == max(values) > 0) for values in told) / 3
 
 
 # Intercept and one weight a feature, fitted as examples/calibrate.py does (log of 2026-11-25): with a cosine, by
