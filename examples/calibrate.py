@@ -1,21 +1,20 @@
 """Fits the confidence of answers and prints weights, ready for lyceum/answer/refuse.py, with what they would do.
 
-Only development halves are used: the example questions', and, where LYCEUM_SHARED holds them, those of SQuAD 2.0
-(answerable and not), CMRC 2018 and XQuAD across the languages, each over its own passages. Questions of the first
-two asked of the example documents are off-topic by construction; intercepts are moved so that OFF_TOPIC of them are
-answered.
+Only development halves are used: the example questions' and the second collection's, and, where LYCEUM_SHARED holds
+them, those of public sets (SETS), each over its own passages; every set weighs the same. Questions of one set asked
+of another's documents are off-topic by construction; intercepts are moved so that OFF_TOPIC of them are answered.
 Run: python examples/calibrate.py
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import os
 import random
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,92 +24,115 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
-import common  # noqa: E402
 import examples as bench  # noqa: E402
-import retrieval  # noqa: E402
 
 from lyceum.answer import refuse  # noqa: E402
 from lyceum.answer.extractive import Extractive, chosen  # noqa: E402
-from lyceum.app import session, settings  # noqa: E402
+from lyceum.app import corpora, session, settings  # noqa: E402
 from lyceum.core.text import language  # noqa: E402
-from lyceum.core.types import Query  # noqa: E402
+from lyceum.core.types import Example, Query  # noqa: E402
+from lyceum.evals.examples import read  # noqa: E402
+from lyceum.evals.text_metrics import holds, overlaps  # noqa: E402
 from lyceum.ingest.pipeline import jobs  # noqa: E402
 
-Row = tuple[str, str, list[float], bool]  # group, weights, features, right
-OFF_TOPIC = 0.035
+Row = tuple[str, str, str, list[float], bool]  # set, group, weights, features, right
+Asked = list[tuple[str, str, Callable[[str], bool]]]  # group, question, what says whether a text answers it
+OFF_TOPIC = 0.05
 SIGNS = np.array(
-    [0, 1, 1, 1, -1, -1, -1, -1]
+    [0, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1]
 )  # of the weights, in the order of refuse.features; the intercept first
-WEIGHT = {"examples": 2.0, "unanswerable": 0.15}
+UNANSWERABLE = 0.15  # what a question of SQuAD 2.0 without an answer weighs: those are meant to deceive
+COLLECTIONS = {
+    folder.name: folder for folder in (ROOT / "examples", ROOT / "bench" / "second") if folder.is_dir()
+}
+# How many questions of a set are asked, and of which others how many off-topic ones.
+SETS = {
+    "squad_v2_abstain_en": 400, "cmrc2018_zh": 200, "drcd_zh_hant": 120, "tatqa_en": 120, "rageval_finance_en": 150,
+    "rageval_finance_zh": 120, "xquad_en_to_zh": 150, "xquad_zh_to_en": 150,
+}  # fmt: skip
+STRANGE = {
+    "examples": {"squad_v2_abstain_en": 150, "cmrc2018_zh": 150, "clapnq_en": 50},
+    "second": {"squad_v2_abstain_en": 60, "cmrc2018_zh": 60},
+    "rageval_finance_en": {"squad_v2_abstain_en": 60}, "rageval_finance_zh": {"cmrc2018_zh": 60},
+}  # fmt: skip
+LONG = (
+    "rageval_finance_en",
+    "rageval_finance_zh",
+)  # answers of several sentences: one of the gold ones is enough
 
 
-async def rows_of(
-    answerer: Extractive, group: str, asked: list[tuple[str, Callable[[str], bool]]]
-) -> list[Row]:
-    """Ask questions, each with what says whether a text answers it, and return their features."""
+async def rows_of(answerer: Extractive, name: str, asked: Asked) -> list[Row]:
+    """Ask questions and return their features."""
     found: list[Row] = []
-    for question, good in asked:
+    for group, question, good in asked:
         _, judged = await answerer.judged(Query(text=question))
         if judged:
             text = "\n".join(one.statement.quote for one in chosen(judged))
-            found.append((group, refuse.manner(judged[0]), refuse.features(question, judged), good(text)))
+            found.append(
+                (name, group, refuse.manner(judged[0]), refuse.features(question, judged), good(text))
+            )
     return found
 
 
-def dev(folder: Path, name: str) -> list[dict[str, Any]]:
+def dev(folder: Path, name: str) -> list[Example]:
     """Return the development half of a public set's questions in a fixed random order."""
-    rows = common._rows(folder / "data" / name / "queries.jsonl")
-    rows = [row for row in rows if not hashlib.sha256(row["_id"].encode()).digest()[0] & 1]
+    rows = [row for row in read(folder / "data" / name) if row.half == "dev"]
     random.Random(7).shuffle(rows)
     return rows
 
 
-def holds(answers: list[str]) -> Callable[[str], bool]:
-    return lambda text: any(one.lower() in text.lower() for one in answers)
+def never(_: str) -> bool:
+    return False
 
 
-def of_example(row: dict[str, Any]) -> Callable[[str], bool]:
-    parts = row["answers"]
-    return lambda text: bool(parts) and all(any(bench.holds(text, one) for one in part) for part in parts)
+def held(parts: Any) -> Callable[[str], bool]:
+    return lambda text: bool(parts) and all(any(holds(text, one) for one in part) for part in parts)
+
+
+def quoted(golds: list[str]) -> Callable[[str], bool]:
+    return lambda text: any(overlaps(line, gold) for line in text.split("\n") for gold in golds)
+
+
+def of_set(folder: Path, name: str) -> Asked:
+    asked: Asked = []
+    for row in dev(folder, name)[: SETS[name]]:
+        good = quoted([gold.text for gold in row.gold if gold.text]) if name in LONG else held(row.answers)
+        asked.append(("answerable" if row.answerable else "unanswerable", row.question, good))
+    return asked
+
+
+def of_collection(name: str, languages: set[str]) -> Asked:
+    return [
+        (
+            "unanswerable" if "unanswerable" in row["tags"] else "answerable",
+            row["question"],
+            held(row["answers"]),
+        )
+        for row in bench.questions(COLLECTIONS[name])
+        if (row["half"] == "dev" or name == "second") and language(row["question"]) in languages
+    ]
 
 
 async def harvest(encoder: bool = True) -> list[Row]:
     """Ask everything; without the encoder only what it would have understood."""
     found: list[Row] = []
     folder = Path(os.environ.get("LYCEUM_SHARED", str(ROOT.parent / "shared")))
-    environment = {} if encoder else {"LYCEUM_ENCODER__KIND": "none"}
     languages = {"en", "zh"} if encoder else {"en"}
-    with tempfile.TemporaryDirectory() as home:
-        async with session.opened(settings.load(home, environment)) as platform:
-            await platform.ingest(jobs([bench.EXAMPLES / "documents"]))
-            answerer: Any = platform.answerer
-            own = [
-                (row["question"], of_example(row)) for row in bench.questions()
-                if row["half"] == "dev" and language(row["question"]) in languages
-            ]  # fmt: skip
-            found += await rows_of(answerer, "examples", own)
-            if not (folder / "data").is_dir():
-                return found
-            squad, cmrc = dev(folder, "squad_v2_abstain_en"), dev(folder, "cmrc2018_zh")
-            other = [row["text"] for row in (*squad[-150:], *(cmrc[-150:] if encoder else ()))]
-            found += await rows_of(answerer, "off-topic", [(text, lambda _: False) for text in other])
-    sets = [("squad_v2_abstain_en", squad, 500 if encoder else 250)]
-    if encoder:
-        across = ("xquad_en_to_zh", "xquad_zh_to_en")
-        sets += [("cmrc2018_zh", cmrc, 300), *((name, dev(folder, name), 200) for name in across)]
-    for name, rows, count in sets:
+    public = [one for one in SETS if encoder or one.endswith("finance_en") or one.startswith("squad")]
+    for name in [*COLLECTIONS, *(public if (folder / "data").is_dir() else ())]:
         with tempfile.TemporaryDirectory() as home:
-            async with session.opened(settings.load(home, environment)) as platform:
-                made = [
-                    retrieval.split(row, platform.splitter) for row in common.dataset(folder, name).corpus
-                ]
-                await platform.store.put(made)
-                for group, some in (
-                    ("answerable", [row for row in rows[:count] if row["answers"]]),
-                    ("unanswerable", [row for row in rows[:count] if not row["answers"]]),
-                ):
-                    asked = [(row["text"], holds(row["answers"])) for row in some]
-                    found += await rows_of(platform.answerer, group, asked)  # type: ignore[arg-type]
+            opened = settings.load(home, {} if encoder else {"LYCEUM_ENCODER__KIND": "none"})
+            if name in SETS:
+                opened = await corpora.home_of(folder / "data" / name, opened)
+            async with session.opened(opened) as platform:
+                if name in COLLECTIONS:
+                    await platform.ingest(jobs([COLLECTIONS[name] / "documents"]))
+                asked = of_set(folder, name) if name in SETS else of_collection(name, languages)
+                strange = STRANGE.get(name, {}) if (folder / "data").is_dir() else {}
+                for other, count in strange.items():
+                    rows = [row.question for row in dev(folder, other)[-count:]]
+                    asked += [("off-topic", row, never) for row in rows if language(row) in languages]
+                found += await rows_of(platform.answerer, name, asked)  # type: ignore[arg-type]
     return found
 
 
@@ -119,9 +141,17 @@ def fit(rows: list[Row], ridge: float = 1.0) -> np.ndarray[Any, np.dtype[np.floa
 
     What is missing never speaks for an answer: a weight of the other sign is left out and the rest fitted again.
     """
-    x = np.array([[1.0, *features] for _, _, features, _ in rows])
+    x = np.array([[1.0, *features] for *_, features, _ in rows])
     y = np.array([float(right) for *_, right in rows])
-    weight = np.array([WEIGHT.get(group, 1.0) for group, *_ in rows])
+    counts = Counter(name for name, *_ in rows)
+    weight = np.array(
+        [
+            (UNANSWERABLE if group == "unanswerable" and name.startswith("squad") else 1.0)
+            * 200
+            / max(counts[name], 50)
+            for name, group, *_ in rows
+        ]
+    )
     penalty = ridge * np.diag([0.0, *[1.0] * (x.shape[1] - 1)])
     beta = np.zeros(x.shape[1])
     used = np.ones(x.shape[1], bool)
@@ -140,7 +170,7 @@ def fit(rows: list[Row], ridge: float = 1.0) -> np.ndarray[Any, np.dtype[np.floa
 
 def _shift(rows: list[Row], beta: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     """Return what lets OFF_TOPIC of the off-topic questions reach the threshold: the mix here is not the user's."""
-    off = [np.dot([1.0, *features], beta) for group, _, features, _ in rows if group == "off-topic"]
+    off = [np.dot([1.0, *features], beta) for _, group, _, features, _ in rows if group == "off-topic"]
     wanted = math.log(refuse.THRESHOLD / (1 - refuse.THRESHOLD))
     return wanted - float(np.quantile(off, 1 - OFF_TOPIC))
 
@@ -148,19 +178,19 @@ def _shift(rows: list[Row], beta: np.ndarray[Any, np.dtype[np.float64]]) -> floa
 def main() -> None:
     rows = asyncio.run(harvest()) + asyncio.run(harvest(encoder=False))
     for name in refuse.WEIGHTS:
-        some = [row for row in rows if row[1] == name]
+        some = [row for row in rows if row[2] == name]
         beta = fit(some)
         beta[0] += _shift(some, beta)
         print(f'    "{name}": ({", ".join(f"{value:.2f}" for value in beta)}),')
-        for group in dict.fromkeys(group for group, *_ in some):
-            own = [row for row in some if row[0] == group]
-            p = 1 / (1 + np.exp(-np.array([[1.0, *features] for _, _, features, _ in own]) @ beta))
-            right = np.array([row[3] for row in own])
+        for group in dict.fromkeys(row[:2] for row in some):
+            own = [row for row in some if row[:2] == group]
+            p = 1 / (1 + np.exp(-np.array([[1.0, *row[3]] for row in own]) @ beta))
+            right = np.array([row[4] for row in own])
             told = "  ".join(
                 f"{t:.2f}: {np.mean(p >= t):.2f} answered, {np.mean((p >= t) & right):.2f} rightly"
-                for t in (0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+                for t in (0.2, 0.3, 0.4)
             )
-            print(f"  {group:13} {len(own):3}  {told}")
+            print(f"  {' '.join(group):34} {len(own):3}  {np.mean(right):.2f}  {told}")
 
 
 if __name__ == "__main__":

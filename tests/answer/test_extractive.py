@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from lyceum.answer.evidence import Evidence
-from lyceum.answer.extractive import Extractive
+from lyceum.answer.extractive import SECOND, Extractive, chosen
 from lyceum.answer.refuse import THRESHOLD, reason
 from lyceum.answer.statements import statements
 from lyceum.core.text import cells, squeeze
 from lyceum.core.types import Answer, Piece, Place, Query
-from tests.answer.made import prose, staged, table
+from lyceum.search.analyzer import Standard
+from tests.answer.made import hit, prose, staged, table
 from tests.toys import Home, run
 
 STORE = "The Bergen cold store holds\n1,200 pallets. Its walls are painted white."
@@ -189,3 +190,17 @@ def test_the_stream_ends_with_the_answer(folder: Path, question: str) -> None:
         assert "".join(pieces) == f"{answer.text or answer.reason}\n"  # type: ignore[arg-type]
 
     run(check())
+
+
+def test_the_second_statement_is_the_next_best_that_says_something_else() -> None:
+    text = "The pump is outside. It hums. The red pump is outside. The pump is outside."
+    judged = run(Evidence(Standard())(Query(text="Where is the pump?"), [hit(prose(text))]))
+    first, other, third = (replace(judged[0], statement=one) for one in statements([hit(prose(text))])[:3])
+    scored = [
+        replace(first, score=1.0),
+        replace(first, score=0.9),
+        replace(third, score=0.8),
+        replace(other, score=0.7),
+    ]
+    assert chosen(scored) == [scored[0], scored[2]], "neither the same words again nor what merely follows"
+    assert chosen([scored[0], replace(third, score=SECOND - 0.01)]) == scored[:1]

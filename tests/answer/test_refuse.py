@@ -9,7 +9,7 @@ import pytest
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.answer.refuse import REASONS, THRESHOLD, confidence, explained, reason
 from lyceum.core.text import language
-from lyceum.core.types import Query
+from lyceum.core.types import Found, Query
 from lyceum.search.analyzer import Standard
 from tests.answer.made import hit, prose
 from tests.toys import ToyEncoder, run
@@ -69,9 +69,35 @@ def test_a_code_that_stands_nowhere_weighs_more_than_one_that_stands_elsewhere()
     assert confidence(asked, [best, best]) < confidence(asked, [best, other])
 
 
-def test_the_best_statement_alone_decides(best: Judged) -> None:
-    worse = replace(best, coverage=0.0, passage=0.0)
-    assert confidence(PUMP, [best, worse]) == confidence(PUMP, [best])
+def test_confidence_falls_where_another_reader_prefers_another_statement() -> None:
+    (best,) = judged(PUMP, "The pump is outside.", encoder=ToyEncoder())
+    worse = replace(best, score=0.0)
+    assert confidence(PUMP, [best, replace(worse, coverage=0.0)]) == confidence(PUMP, [best, worse])
+    assert confidence(PUMP, [best, replace(worse, coverage=1.1)]) < confidence(PUMP, [best, worse])
+    assert confidence(PUMP, [best, replace(worse, cosine=1.1)]) < confidence(PUMP, [best, worse])
+
+
+def test_confidence_rises_with_the_lead_over_the_tenth_best() -> None:
+    (best,) = judged(PUMP, "The pump is outside.", encoder=ToyEncoder())
+    ahead, beside = (
+        confidence(PUMP, [best, *[replace(best, score=best.score - gap)] * 9]) for gap in (0.5, 0.0)
+    )
+    assert ahead > beside
+    few = [best, replace(best, score=best.score - 0.5)]
+    assert confidence(PUMP, few) == pytest.approx(ahead), "of fewer, over the last"
+
+
+def test_confidence_rises_with_the_cosine_of_the_whole_passage() -> None:
+    (best,) = judged(PUMP, "The pump is outside.", encoder=ToyEncoder())
+
+    def sure(part: str, score: float) -> float:
+        by = (Found(part=part, rank=1, score=score),)
+        return confidence(
+            PUMP, [replace(best, statement=replace(best.statement, hit=replace(best.statement.hit, by=by)))]
+        )
+
+    assert sure("vectors", 0.9) > sure("vectors", 0.1)
+    assert sure("bm25", 0.9) == sure("bm25", 0.1)
 
 
 def test_an_answer_is_above_the_threshold_and_nonsense_below() -> None:

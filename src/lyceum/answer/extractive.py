@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from lyceum.answer import refuse
 from lyceum.answer.asked import parts, refers_back
@@ -18,7 +19,6 @@ from lyceum.core.turns import alone
 from lyceum.core.types import Answer, Citation, Hit, Query
 
 SECOND = 0.45  # a second statement is shown when its score is at least this share of the best one's
-NEXT = 0.1  # what the sentence after the best one gains in that comparison
 # What a score with the whole question, or with the first answer's words, counts beside that of a part alone; and
 # what a statement gains that holds all names and codes of the first answer.
 CONTEXT, BACK, NAMED = 0.25, 0.5, 1.0
@@ -181,15 +181,7 @@ def _line(cited: Citation) -> str:
 
 
 def chosen(judged: Sequence[Judged]) -> list[Judged]:
-    """Return the best statement, and the next best that is nearly as good; what follows the best one gains NEXT."""
+    """Return the best statement, and the next best that is nearly as good and says something else."""
     best = judged[0]
-    others = [other for other in judged[1:] if other.statement.quote not in best.statement.quote]
-    scores = [other.score + NEXT * _follows(best, other) for other in others]
-    if not others or max(scores) < SECOND * best.score:
-        return [best]
-    return [best, others[scores.index(max(scores))]]
-
-
-def _follows(best: Judged, other: Judged) -> bool:
-    one, two = best.statement, other.statement
-    return one.hit is two.hit and not one.row and 0 <= two.start - one.end <= 2
+    others = (other for other in judged[1:] if other.statement.quote not in best.statement.quote)
+    return [best, *(other for other in islice(others, 1) if other.score >= SECOND * best.score)]
