@@ -211,7 +211,7 @@ INTRODUCTION = f"""# Ablations
 Written by `make ablations` (`bench/ablations.py --page`) from a run over the shared evaluation sets. One row is one
 technique alone around the plain hybrid (`{BASE["kind"]}`): the macro difference over the English sets in nDCG@10 with
 its 95 % interval, what it costs in CPU per question, and the sets on which the paired interval excludes zero. With
-some thirty techniques on 13 sets, about ten such cells are expected by chance: what repeats over sets counts.
+some twenty techniques on 13 sets, about ten such cells are expected by chance: what repeats over sets counts.
 """
 
 

@@ -141,6 +141,10 @@ class Cached:
                 )
         return np.array([known[key] for key in keys], np.float32)
 
+    async def read(self, texts: Sequence[str]) -> Any:
+        """Return the words' vectors as the encoder has them; they are not kept."""
+        return await self.encoder.read(texts)  # type: ignore[attr-defined]
+
 
 def encoder() -> Embedder | None:
     """Return the local encoder, None when it is not installed."""

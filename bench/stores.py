@@ -30,6 +30,8 @@ from common import Figure
 
 from lyceum.core.errors import LyceumError
 from lyceum.core.types import Query
+from lyceum.models.minilm import MiniLM
+from lyceum.search.gloss import Gloss
 from lyceum.store.database import InDatabase
 from lyceum.store.ledger import Ledger
 from lyceum.store.store import Store
@@ -45,7 +47,7 @@ LOADED = 4  # askers at once while the encoder changes
 class StandIn:
     """Vectors by the number in a text; its name is the real encoder's, so that the commands take them for its."""
 
-    name, dimension = "all-MiniLM-L6-v2-int8.1+gloss-1", 384
+    name, dimension = f"{MiniLM.name}+{Gloss.name}", 384
     languages = {"en": 1.0}  # noqa: RUF012
 
     def __init__(self, count: int) -> None:

@@ -180,7 +180,7 @@ def test_status_config_and_models_as_json(home: Path) -> None:
     code, status = told("status", "--home", str(home))
     assert (code, list(status)) == (0, STATUS)
     assert (status["version"], status["documents"], status["behind"]) == (__version__, 3, {})
-    assert (status["encoder"], status["views"]) == (None, ["postings"])
+    assert (status["encoder"], status["views"]) == (None, ["postings", "links"])
     assert any("models add" in note for note in status["notes"])
     _, values = told("config", "--home", str(home))
     assert {frozenset(value) for value in values.values()} == {frozenset({"value", "from"})}

@@ -17,6 +17,7 @@ import pytest
 from lyceum.app.cli import main
 from lyceum.core.types import Query
 from lyceum.models.minilm import MiniLM, open_encoder
+from lyceum.search.gloss import Gloss
 from lyceum.store import beside
 from lyceum.store.database import InDatabase
 from lyceum.store.ledger import Ledger
@@ -28,13 +29,13 @@ from tests import databases
 from tests.databases import run
 from tests.toys import document
 
-CHUNKS = 3_000
+CHUNKS = 8_000
 
 
 class Drawn:
     """A stand-in: vectors drawn at random under the real encoder's name, so that no text need be encoded."""
 
-    name, dimension = f"{MiniLM.name}+gloss-1", 384
+    name, dimension = f"{MiniLM.name}+{Gloss.name}", 384
     languages: ClassVar[dict[str, float]] = {"en": 1.0, "zh": 1.0}
 
     async def __call__(self, texts: Any) -> Any:
@@ -121,7 +122,7 @@ def test_encoder_there_and_back_and_what_is_refused(
     assert did("store", "encoder", "build", str(file))[0] == 1, "a store is no encoder"
     file.write_text('[gloss]\nkind = "none"\n')
     names = [one["name"] for one in did("store", "encoder", "build", str(file))[1]]
-    assert names == [f"vectors-{MiniLM.name}+gloss-1", f"vectors-{MiniLM.name}"]
+    assert names == [f"vectors-{MiniLM.name}+{Gloss.name}", f"vectors-{MiniLM.name}"]
     assert did("store", "encoder", "build")[0] == 0, "again: it goes on"
     compared = did("store", "encoder", "compare")[1]
     assert compared["questions"] >= 1

@@ -61,7 +61,9 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
     shares = [lost / max(names, 1), (len(best.missing) - lost) / max(len(wanted) - names, 1)]
     nowhere = any(not word.isalpha() and all(word in one.missing for one in judged) for word in best.missing)
     lead = best.score - sorted((one.score for one in judged), reverse=True)[: LEAD + 1][-1]
-    passage = next((found.score for found in best.statement.hit.by if found.part == "vectors"), 0.0)
+    # Where the passage was found by words alone, the statement's own cosine is the best guess at it.
+    told = (found.score for found in best.statement.hit.by if found.part == "vectors")
+    passage = next(told, best.cosine or 0.0)
     return [
         best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), *shares, float(nowhere),
         _agreed(judged), lead, passage,

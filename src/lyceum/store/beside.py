@@ -158,6 +158,11 @@ class Beside:
             query = replace(query, vector=None)
         return await view.find(query, k, among)
 
+    async def groups(self) -> list[Any]:
+        """Return the vectors by readers where the side that answers keeps them here; none of a database's."""
+        view: Any = self.shown()
+        return await view.groups() if hasattr(view, "groups") else []
+
     async def close(self) -> None:
         """Close the sides that hold connections."""
         for _, view in self._views:

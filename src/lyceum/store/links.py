@@ -172,6 +172,7 @@ class Links:
 
         A title of one word counts where it has a capital and is not the first word.
         """
+        gate = _gate(query)  # a wrong filter is said, whatever the question
         titles = list(_candidates(query.text))
         if not titles or not query.readers:
             return []
@@ -183,7 +184,7 @@ class Links:
                 found.update((one, share) for one in bearers if share > found.get(one, 0.0))
             return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:k]
 
-        return await asyncio.to_thread(self._ask, _gate(query), look)
+        return await asyncio.to_thread(self._ask, gate, look)
 
     async def around(self, query: Query, numbers: Sequence[int]) -> dict[int, dict[int, float]]:
         """Return for chunks those around them, as far as `query` may see them, each with the share of its link.
