@@ -135,7 +135,7 @@ def test_encoder_there_and_back_and_what_is_refused(
     assert did("store", "encoder", "switch")[0] == 0
     assert [one["name"] for one in did("store", "encoder", "drop")[1]] == [names[1]]
     assert (home / beside.FILE).exists(), "lyceum.toml does not say so yet"
-    assert sorted(one.name for one in (home / "views").iterdir()) == ["postings", names[1]]
+    assert sorted(one.name for one in (home / "views").iterdir()) == ["links", "postings", "rows", names[1]]
     assert "forty" in did("search", "pump")[1][0]["text"]
     (home / "lyceum.toml").write_text('[gloss]\nkind = "none"\n')
     assert did("status")[1]["views"][1] == names[1]
