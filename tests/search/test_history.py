@@ -16,6 +16,7 @@ from lyceum.core.types import Hit, Message, Query, Span
 from lyceum.search.analyzer import Standard
 from lyceum.search.history import History
 from lyceum.search.hybrid import Hybrid
+from lyceum.search.linked import Linked
 from tests.toys import Home, ToyEncoder, document, run
 
 
@@ -137,10 +138,12 @@ def test_a_follow_up_finds_what_it_is_about_and_only_what_may_be_read(tmp_path: 
 def test_it_is_the_outermost_part_of_the_default(tmp_path: Path) -> None:
     platform = wire.build({}, tmp_path, replace={"encoder": ToyEncoder(), "spans": None})
     assert isinstance(platform.retriever, History)
-    assert isinstance(platform.retriever.retriever, Hybrid)
+    assert isinstance(platform.retriever.retriever, Linked)
+    assert isinstance(platform.retriever.retriever.retriever, Hybrid)
     run(platform.close())
     bare = wire.build({}, tmp_path, replace={"encoder": None, "spans": None})
     assert isinstance(bare.retriever, History)
-    assert type(bare.retriever.retriever).__name__ == "Single"
+    assert isinstance(bare.retriever.retriever, Linked)
+    assert type(bare.retriever.retriever.retriever).__name__ == "Single"
     assert bare.retriever.embedder is None
     run(bare.close())

@@ -13,6 +13,7 @@ from lyceum.core.errors import StoreError
 from lyceum.core.trace import tracing
 from lyceum.core.types import Hit, Query, Span
 from lyceum.search.analyzer import Standard
+from lyceum.search.history import History
 from lyceum.search.hybrid import Hybrid
 from lyceum.search.linked import Linked, corrected, named, walk
 from lyceum.search.single import Single
@@ -141,8 +142,9 @@ def test_a_view_that_fails_leaves_the_ranking(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("encoder", "inner"), [(ToyEncoder(), Hybrid), (None, Single)])
 def test_it_is_the_default_with_and_without_an_encoder(tmp_path: Path, encoder: Any, inner: type) -> None:
     platform = wire.build({}, tmp_path, replace={"encoder": encoder, "spans": None})
-    assert isinstance(platform.retriever, Linked)
-    assert type(platform.retriever.retriever) is inner
+    assert isinstance(platform.retriever, History)
+    assert isinstance(platform.retriever.retriever, Linked)
+    assert type(platform.retriever.retriever.retriever) is inner
     assert [view.name.partition("-")[0] for view in platform.store.views][-1] == "links"
     alone = wire.build(
         {"retriever": {"kind": "search.hybrid"}}, tmp_path, replace={"encoder": encoder, "spans": None}
