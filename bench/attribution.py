@@ -23,7 +23,7 @@ import broken
 import common
 import rendered
 from attribution_page import Found, Named, Trial, called, confusion, told
-from broken import APART, FAULTS, PAIRS, PIPELINES, Fault
+from broken import APART, FAULTS, PAIRS, PIPELINES, QUOTED, Fault
 from broken_files import chance
 from common import Figure
 
@@ -120,7 +120,7 @@ class Bench:
             await self.filled(home, parts)
         else:
             shutil.copytree(self.home, home)
-        platform = self.platform(home, {**PIPELINES[fault.pipeline], **fault.tables}, parts)
+        platform = self.platform(home, {**QUOTED, **PIPELINES[fault.pipeline], **fault.tables}, parts)
         await fault.after(platform, aims)
         return platform
 
@@ -164,7 +164,7 @@ class Questions:
 
     async def working(self, pipeline: str, only: Any, most: int | None) -> list[Example]:
         """Return questions that a pipeline answers, at most so many of each set."""
-        platform = self.bench.platform(self.bench.home, PIPELINES[pipeline])
+        platform = self.bench.platform(self.bench.home, {**QUOTED, **PIPELINES[pipeline]})
         found: list[Example] = []
         for name in rendered.SETS:
             some = [one for one in self.all if one.tags[0] == name and only(one)]

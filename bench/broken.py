@@ -38,6 +38,8 @@ Parts = Mapping[str, Any]
 Tables = Mapping[str, Mapping[str, Any]]
 BOARD = frozenset({"board"})
 
+# What is computed over tables is left out: faults are planted into what reads and quotes.
+QUOTED: Tables = {"computed": {"kind": "none"}}
 PIPELINES: dict[str, Tables] = {
     "default": {},
     "lexical": {"retriever": {"kind": "search.lexical"}},

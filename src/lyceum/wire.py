@@ -52,6 +52,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "chat": {"kind": "none"},
     "support": {"kind": "evals.support"},
     "answerer": {"kind": "answer.extractive"},
+    "computed": {"kind": "answer.computed", "chat": {"kind": "none"}},
     "spans": {"kind": "observe.spans"},
     "serve": {
         "host": "127.0.0.1", "port": 8420, "body_mb": 200, "concurrency": 16, "rate": 0.0, "burst": 20,
@@ -142,6 +143,8 @@ def build(
         tables["retriever"] = _lexical(tables["retriever"])
     for name in BUILT:
         part(name)
+    if "answerer" not in (replace or {}) and tables["answerer"].get("kind") != "answer.computed":
+        parts["answerer"] = part("computed") or parts["answerer"]
     metrics, reader = Metrics(), parts["reader"]
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1

@@ -78,8 +78,9 @@ def test_chat_application() -> None:
 
 def test_what_it_writes_builds_a_platform(tmp_path: Path) -> None:
     platform = wire.build(tomllib.loads(converted(CHAT)[0]), tmp_path, tmp_path / "none")
-    assert platform.answerer.instructions.startswith("You answer")  # type: ignore[attr-defined]
-    assert platform.answerer.budget == 2000  # type: ignore[attr-defined]
+    written = platform.answerer.answerer  # type: ignore[attr-defined]
+    assert written.instructions.startswith("You answer")
+    assert written.budget == 2000
 
 
 def test_workflow() -> None:

@@ -211,7 +211,7 @@ def platform_of(home: Path, tables: Mapping[str, Any], parts: Mapping[str, Part]
     plain = wire.build({}, home, replace=given)
     given |= {"reader": plain.ingest.reader, "splitter": plain.splitter}
     given |= {name: wrap(given[name]) for name, wrap in parts.items()}
-    settings = {"retriever": {"kind": "search.hybrid", "weight": 0.1}, **tables}
+    settings = {"retriever": {"kind": "search.hybrid", "weight": 0.1}, "computed": {"kind": "none"}, **tables}
     settings.setdefault("answerer", {"kind": "answer.extractive", "threshold": 0.0})
     return wire.build(settings, home, replace=given)
 

@@ -247,7 +247,7 @@ def test_an_evaluation_measures_what_is_answered(
     assert battery["answer"]["text"] == asked["answer"]
     assert chapel["answer"]["abstained"]
     silent = tmp_path / "silent.toml"
-    silent.write_text("[answerer]\nthreshold = 1.1\n")
+    silent.write_text('[answerer]\nthreshold = 1.1\n[computed]\nkind = "none"\n')
     again = ["eval", "run", "--home", str(home), str(file), "--pipeline", "bm25", "--pipeline", str(silent)]
     _, (words, refusing) = told(capsys, *again)
     assert (words["metrics"]["correct"]["mean"], refusing["metrics"]["correct"]["mean"]) == (1.0, 0.5)

@@ -57,7 +57,7 @@ class Computed:
 
     def __init__(
         self, answerer: Answerer, retriever: Retriever, ledger: Ledger, analyzer: Analyzer, chat: Chat | None = None,
-        threshold: float = 0.6, tables: int = 3, seconds: float = 20.0,
+        threshold: float = 0.5, tables: int = 3, seconds: float = 20.0,
     ) -> None:  # fmt: skip
         assert 0 < threshold <= 1, threshold
         assert tables >= 1, tables

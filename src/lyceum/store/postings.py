@@ -257,14 +257,19 @@ class Index:
 
     async def find(self, query: Query, k: int, among: Sequence[int] | None = None) -> list[tuple[int, float]]:
         """Return at most k (number, BM25 score), best first; readers and filters hold inside the search."""
+        if self._empty():
+            return []
         return await asyncio.to_thread(self._find, query, k, among)
+
+    def _empty(self) -> bool:
+        """Say whether the last commit is known to hold nothing: one look at a file, not worth a thread."""
+        known = self._searcher if self._stamp == state.stamp(self.folder) else None
+        return known is not None and known.num_docs == 0
 
     def _find(self, query: Query, k: int, among: Sequence[int] | None) -> list[tuple[int, float]]:
         terms = query.terms if query.terms is not None else Counter(self.analyzer(query.text))
         searcher = self._reopened()
         if not terms or not query.readers or not searcher or (among is not None and not among):
-            return []
-        if searcher.num_docs == 0:
             return []
         try:
             # Where every document is readable there is nothing to filter, and tantivy skips blocks (4 x faster).
