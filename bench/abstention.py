@@ -71,14 +71,8 @@ async def told(folder: Path, home: Path, most: int) -> list[Told]:
 
 def found(rows: Sequence[Told], level: float, ahead: int = 0) -> risk.Threshold | None:
     """Return the threshold that Learn then Test finds."""
-    return risk.threshold(
-        [one.sure for one in rows],
-        [one.wrong for one in rows],
-        [one.group for one in rows],
-        level,
-        DELTA,
-        ahead,
-    )
+    sure, wrong = [one.sure for one in rows], [one.wrong for one in rows]
+    return risk.threshold(sure, wrong, [one.group for one in rows], level, DELTA, ahead, LEAST)
 
 
 def promised(rows: Sequence[Told]) -> float:

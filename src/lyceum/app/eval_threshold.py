@@ -21,6 +21,13 @@ def arguments(command: argparse.ArgumentParser) -> None:
         "--delta", type=float, default=0.05, metavar="X", help="how often it may fail (0.05)"
     )
     command.add_argument(
+        "--least",
+        type=float,
+        default=0.3,
+        metavar="X",
+        help="the share of questions that must be answered (0.3)",
+    )
+    command.add_argument(
         "--ahead", type=int, default=0, metavar="N",
         help="promise it for the next N groups of questions as seen there, not for the long run",
     )  # fmt: skip
@@ -35,7 +42,7 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     if not (0 < arguments.risk < 1 and 0 < arguments.delta < 1):
         raise InvalidInput("--risk and --delta are shares.", hint="For example --risk 0.1 --delta 0.05")
     outcomes = read_run(folder(settings.home, arguments.run)).outcomes
-    found = risk.of_outcomes(outcomes, arguments.risk, arguments.delta, arguments.ahead)
+    found = risk.of_outcomes(outcomes, arguments.risk, arguments.delta, arguments.ahead, arguments.least)
     told = {"risk": arguments.risk, "delta": arguments.delta, "questions": len(outcomes)}
     if found is None:
         said = f"No threshold promises at most {arguments.risk:.0%} wrong answers: the run is too small or too wrong."

@@ -21,7 +21,9 @@ from lyceum.core.types import Example
 from lyceum.evals.records import Outcome
 
 STEPS = 100  # thresholds that are tested at most
-FIRST = 5  # the first threshold answers so many times the groups that a run without mistakes needs
+LEAST = (
+    0.3  # the first threshold that is tested answers at least this share: a test of few answers shows nothing
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,26 +37,27 @@ class Threshold:
 
 def threshold(
     confidences: Sequence[float], wrong: Sequence[bool], groups: Sequence[Hashable] | None = None,
-    risk: float = 0.1, delta: float = 0.05, ahead: int = 0,
+    risk: float = 0.1, delta: float = 0.05, ahead: int = 0, least: float = LEAST,
 ) -> Threshold | None:  # fmt: skip
     """Return the lowest threshold whose risk stays below `risk` with probability 1 - `delta`; None when none does.
 
     The promise is about the expected risk; with `ahead` it is about the risk seen on so many further groups, which
-    scatters too.
+    scatters too. One that answers less than `least` of the questions is not looked for: choose it beforehand.
     """
     assert 0 < risk < 1, risk
     assert 0 < delta < 1, delta
     sure, bad = np.asarray(confidences, float), np.asarray(wrong, float)
     _, place = np.unique([str(one) for one in groups or range(len(sure))], return_inverse=True)
     count = int(place.max()) + 1 if len(sure) else 0
-    fewest = FIRST * math.ceil(math.log(delta) / math.log(1 - risk))
+    fewest = math.ceil(math.log(delta) / math.log(1 - risk))  # a run of them without a mistake is just enough
     found = None
     for value in _steps(sure):
         answered = sure >= value
         sums = np.bincount(place, (bad - risk) * answered, count)
-        if len(set(place[answered].tolist())) < fewest:
+        if answered.mean() < least or len(set(place[answered].tolist())) < fewest:
             continue  # nothing was tested yet
-        if _p(sums, risk, ahead) > delta:
+        # What is seen ahead is no fixed truth that a sequence of tests protects: half of delta pays for that.
+        if _p(sums, risk, ahead) > (delta / 2 if ahead else delta):
             break
         found = Threshold(value=value, coverage=float(answered.mean()), risk=float(bad[answered].mean()))
     return found
@@ -94,7 +97,9 @@ def area(confidences: Sequence[float], wrong: Sequence[bool]) -> float:
     return float(np.mean([risk for _, risk in curve(confidences, wrong)])) if len(confidences) else 0.0
 
 
-def of_outcomes(outcomes: Sequence[Outcome], risk: float, delta: float, ahead: int = 0) -> Threshold | None:
+def of_outcomes(
+    outcomes: Sequence[Outcome], risk: float, delta: float, ahead: int = 0, least: float = LEAST
+) -> Threshold | None:
     """Return the threshold by a run's `correct`; what the run refused stays refused, whatever it would have said."""
     judged = [one for one in outcomes if one.answer is not None]
     if not judged or not all("correct" in one.scores for one in judged):
@@ -104,7 +109,7 @@ def of_outcomes(outcomes: Sequence[Outcome], risk: float, delta: float, ahead: i
     given = [not one.answer.abstained for one in judged if one.answer]
     sure = [one.answer.confidence if one.answer and not one.answer.abstained else -1.0 for one in judged]
     wrong = [g and (one.scores["correct"].value or 0.0) < 1 for g, one in zip(given, judged, strict=True)]
-    return threshold(sure, wrong, [group(one.example) for one in judged], risk, delta, ahead)
+    return threshold(sure, wrong, [group(one.example) for one in judged], risk, delta, ahead, least)
 
 
 def group(example: Example) -> str:
