@@ -46,9 +46,8 @@ class Board:
     """What was measured: set -> technique -> figures."""
 
     rows: dict[str, dict[str, Measured]] = field(default_factory=dict)
-    gains: dict[str, list[float]] = field(
-        default_factory=dict
-    )  # of the shipped default over bm25, all questions
+    gains: dict[str, list[float]] = field(default_factory=dict)  # the default's over bm25, all questions
+    fused: dict[str, list[float]] = field(default_factory=dict)  # and over reciprocal rank fusion
 
     def differences(self, name: str, technique: str, reference: str) -> list[float]:
         """Return the paired differences of a technique to another on a set."""
