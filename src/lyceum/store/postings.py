@@ -204,7 +204,7 @@ class Index:
         self.folder.mkdir(parents=True)
         try:
             with _calm():
-                self._index = tantivy.Index(SCHEMA, path=str(self.folder))
+                self._index = _unwatched(tantivy.Index(SCHEMA, path=str(self.folder)))
         except ValueError as problem:
             self._forget()
             raise self._failed(problem) from problem
@@ -230,7 +230,7 @@ class Index:
         if self._index is None:
             try:
                 with _calm():
-                    self._index = tantivy.Index.open(str(self._place()))
+                    self._index = _unwatched(tantivy.Index.open(str(self._place())))
             except (ValueError, OSError):
                 return None
         return self._index
@@ -323,6 +323,16 @@ class Index:
     def _forget(self) -> None:
         self._index = self._searcher = None
         self._stamp = (-1, -1)
+
+
+def _unwatched(index: tantivy.Index) -> tantivy.Index:
+    """Return an index that is read anew only when it is asked to.
+
+    Else a thread of tantivy follows the folder and may touch a mapped file that a fault has just cut short: that
+    ends the process (SIGBUS), and no `except` sees it.
+    """
+    index.config_reader("Manual")
+    return index
 
 
 @contextmanager
