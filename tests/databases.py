@@ -71,9 +71,12 @@ class Postgres:
         """Return a folder of programs that an unprivileged user can run: a copy where a parent is closed."""
         if all(parent.stat().st_mode & 0o005 == 0o005 for parent in binaries.parents):
             return binaries
-        copied = self.folder / "programs"
-        shutil.copytree(binaries.parent, copied, symlinks=True)
-        return copied / "bin"
+        copied, package = self.folder / "programs", binaries.parents[1]
+        shutil.copytree(binaries.parent, copied / package.name / binaries.parent.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")  # a wheel's, found by their place beside it
+        if libraries.is_dir():
+            shutil.copytree(libraries, copied / libraries.name)
+        return copied / package.name / binaries.parent.name / "bin"
 
     def _started(self) -> subprocess.Popen[bytes]:
         options = {
