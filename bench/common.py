@@ -142,7 +142,7 @@ class Cached:
         return np.array([known[key] for key in keys], np.float32)
 
     async def read(self, texts: Sequence[str]) -> Any:
-        """Return the words' vectors as the encoder has them; they are not kept."""
+        """Return the words' vectors, which are not cached: where they are used their cost is measured."""
         return await self.encoder.read(texts)  # type: ignore[attr-defined]
 
 

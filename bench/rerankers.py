@@ -66,13 +66,6 @@ FIXED = ("MaxSim .3", "MaxSim idf .3", "judge .3", "judge alone")
 LEARNT = ("learnt", "learnt elsewhere")
 
 
-class Reading(common.Cached):
-    """The cached encoder with the words' vectors, which are not cached: their cost is what is measured."""
-
-    async def read(self, texts: Sequence[str]) -> Any:
-        return await self.encoder.read(texts)  # type: ignore[attr-defined]
-
-
 @dataclass
 class Case:
     """A question, its hits, their orders by each reranker with CPU milliseconds, and the other retrievers' hits."""
@@ -145,7 +138,7 @@ async def of_set(data: common.Dataset, many: int, encoder: Any) -> list[Case]:
     ordered = sorted(data.queries, key=lambda row: hashlib.sha1(row["_id"].encode()).digest())
     rows = [row for part in ("dev", "test") for row in [q for q in ordered if half(q["_id"]) == part][:many]]
     gloss, analyzer = Gloss(), Standard()
-    embedder = Glossed(Reading(encoder), gloss, gloss.name)
+    embedder = Glossed(common.Cached(encoder), gloss, gloss.name)
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder))
         store = Store(Path(folder), ledger)

@@ -121,7 +121,8 @@ async def harvest(encoder: bool = True) -> list[Row]:
     public = [one for one in SETS if encoder or one.endswith("finance_en") or one.startswith("squad")]
     for name in [*COLLECTIONS, *(public if (folder / "data").is_dir() else ())]:
         with tempfile.TemporaryDirectory() as home:
-            opened = settings.load(home, {} if encoder else {"LYCEUM_ENCODER__KIND": "none"})
+            plain = {"LYCEUM_COMPUTED__KIND": "none"}  # what is computed has a confidence of its own
+            opened = settings.load(home, plain if encoder else {**plain, "LYCEUM_ENCODER__KIND": "none"})
             if name in SETS:
                 opened = await corpora.home_of(folder / "data" / name, opened)
             async with session.opened(opened) as platform:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -347,5 +348,23 @@ def test_dead_rows_are_compacted(tmp_path: Path) -> None:
         assert await home.texts("valve", filters={"source": "small.md"}) == ["valve"]
         assert await home.dense.find(Query(text="valve", filters={"source": "big.md"}), 10) == []
         assert home.dense._files(2)[0].stat().st_size == ToyEncoder.dimension
+
+    run(check())
+
+
+def test_no_thread_of_the_index_follows_the_folder(tmp_path: Path) -> None:
+    """What such a thread maps a fault may cut short, and that ends the process: an index is read when asked to."""
+
+    async def check() -> None:
+        home = await filled(tmp_path)
+        index = home.lexical.words._open()
+        assert index is not None
+        index.reload()
+        before = index.searcher().num_docs
+        await Home(tmp_path, home.encoder).store.put([document("later.md", "pump")])
+        await asyncio.sleep(1.0)  # tantivy's own thread looks twice a second
+        assert index.searcher().num_docs == before
+        index.reload()
+        assert index.searcher().num_docs == before + 1
 
     run(check())

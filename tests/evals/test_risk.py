@@ -76,3 +76,11 @@ def test_curve_and_area() -> None:
     assert curve([0.9, 0.1, 0.5], [False, True, False]) == [(1 / 3, 0.0), (2 / 3, 0.0), (1.0, 1 / 3)]
     assert area([0.9, 0.1, 0.5], [False, True, False]) == pytest.approx(1 / 9)
     assert area([0.1, 0.9, 0.5], [False, True, False]) > area([0.9, 0.1, 0.5], [False, True, False])
+
+
+def test_fewer_groups_ahead_scatter_more() -> None:
+    """A promise about what is seen on few groups costs more answers than one about many."""
+    sure, wrong, group = world(np.random.default_rng(8), groups=3000)
+    answered = [threshold(sure, wrong, group, risk=0.3, ahead=ahead) for ahead in (60, 3000)]
+    few, many = [0.0 if one is None else one.coverage for one in answered]
+    assert few < many

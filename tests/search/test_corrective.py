@@ -116,3 +116,9 @@ def test_configured(tmp_path: Path) -> None:
     }  # fmt: skip
     platform = wire.build({"retriever": table, "encoder": {"kind": "none"}}, tmp_path, tmp_path)
     assert isinstance(platform.retriever, Corrective)
+
+
+def test_what_is_good_enough_ends_the_search(tmp_path: Path) -> None:
+    grader = Grader(0.1, 0.5, 0.9)
+    facts = asked(tmp_path, grader, other=True)[1]
+    assert facts["tried"] == ["first 0.10", "wider 0.50"]

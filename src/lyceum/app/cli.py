@@ -179,13 +179,14 @@ def _said(problem: LyceumError, as_json: bool) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> int:
-    from lyceum.app import commands, doctor, settings
+    from lyceum.app import commands, dify, doctor, settings
 
     chosen = settings.load(arguments.home, settings.current())
     if arguments.command in ("eval", "store"):
         run = _eval("run", arguments.measure)
     else:
-        run = getattr(doctor if arguments.command == "doctor" else commands, f"run_{arguments.command}")
+        module = {"doctor": doctor, "dify": dify}.get(arguments.command, commands)
+        run = getattr(module, f"run_{arguments.command}")
     code: int = await run(arguments, chosen)
     return code
 

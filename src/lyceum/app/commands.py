@@ -354,31 +354,6 @@ def hidden(key: str, value: Any) -> Any:
     return "***" if key in ("key", "token", "dsn") and value else value
 
 
-async def run_dify(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Print or write the configuration that an exported application comes to, and what it leaves behind."""
-    from lyceum.app.dify import converted
-
-    text = await asyncio.to_thread(Path(arguments.file).read_text, encoding="utf-8", errors="replace")
-    table, notes = converted(text)
-    if arguments.out:
-        await asyncio.to_thread(_written, Path(arguments.out), table)
-    show.result(
-        arguments, {"toml": table, "notes": notes}, "\n".join(notes) if arguments.out else table.rstrip()
-    )
-    return OK
-
-
-def _written(file: Path, text: str) -> None:
-    """Write a file that must not be there yet."""
-    try:
-        with file.open("x", encoding="utf-8") as opened_file:
-            opened_file.write(text)
-    except FileExistsError as problem:
-        raise InvalidInput(
-            f"{file} is there already.", hint="Choose another name.", code="exists"
-        ) from problem
-
-
 async def run_models(arguments: argparse.Namespace, settings: Settings) -> int:
     """List, add or check local models."""
     from lyceum.models import weights

@@ -1,4 +1,4 @@
-"""An exported Dify application (YAML) to lyceum.toml, and in words what could not be carried over. Pure.
+"""An exported Dify application (YAML) to lyceum.toml, and in words what could not be carried over.
 
 It reads what both have: the model, the prompt, how knowledge is retrieved. Documents, keys and the graph of a
 workflow are not in such a file or have no counterpart; each thing left behind is named. Shape: Dify DSL 0.x, as
@@ -7,10 +7,15 @@ its applications export it (`kind: app`).
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from lyceum.app import show
+from lyceum.app.settings import Settings
 from lyceum.core.errors import ConfigError, InvalidInput
 
 Row = Mapping[str, Any]
@@ -23,6 +28,29 @@ ENDPOINTS = {
 CARRIED = ("start", "knowledge-retrieval", "llm", "answer", "end")
 CHUNK = 500  # tokens of a piece of Dify's, as its knowledge settings propose
 FILL_IN = "FILL-IN"
+
+
+async def run_dify(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Print or write the configuration that an exported application comes to, and what it leaves behind."""
+    text = await asyncio.to_thread(Path(arguments.file).read_text, encoding="utf-8", errors="replace")
+    table, notes = converted(text)
+    if arguments.out:
+        await asyncio.to_thread(_written, Path(arguments.out), table)
+    show.result(
+        arguments, {"toml": table, "notes": notes}, "\n".join(notes) if arguments.out else table.rstrip()
+    )
+    return 0
+
+
+def _written(file: Path, text: str) -> None:
+    """Write a file that must not be there yet."""
+    try:
+        with file.open("x", encoding="utf-8") as opened_file:
+            opened_file.write(text)
+    except FileExistsError as problem:
+        raise InvalidInput(
+            f"{file} is there already.", hint="Choose another name.", code="exists"
+        ) from problem
 
 
 def converted(text: str) -> tuple[str, list[str]]:

@@ -17,6 +17,7 @@ from lyceum.core.errors import ConfigError, LyceumError
 from lyceum.core.protocols import Draw, PictureEncoder
 from lyceum.core.trace import span
 from lyceum.core.types import Found, Hit, Query
+from lyceum.search.mixed import mixed
 
 REMEMBERED = 2_000  # pages
 Page = tuple[str, str, int]
@@ -45,16 +46,12 @@ class Visual:
             facts["pages"] = len(seen)
         if not seen:
             return list(hits)
-        words = _standard([hit.score for hit in hits], [hit.score for hit in hits])
-        looks = _standard([float(np.mean(seen)) if one is None else one for one in fits], seen)
-        mixed = [
-            replace(
-                hit, score=(1 - self.weight) * a + self.weight * b,
-                by=hit.by if fit is None else (*hit.by, Found(part="picture", rank=None, score=fit)),
-            )
-            for hit, fit, a, b in zip(hits, fits, words, looks, strict=True)
-        ]  # fmt: skip
-        return sorted(mixed, key=lambda hit: -hit.score)
+        seeing = [
+            hit if fit is None else replace(hit, by=(*hit.by, Found(part="picture", rank=None, score=fit)))
+            for hit, fit in zip(hits, fits, strict=True)
+        ]
+        middle = sum(seen) / len(seen)
+        return mixed(seeing, [middle if fit is None else fit for fit in fits], self.weight)
 
     async def _fit(self, asked: Any, hit: Hit) -> float | None:
         page = next((piece.place.page for piece in hit.chunk.pieces if piece.place.page), None)
@@ -78,8 +75,3 @@ def fit(text: Any, picture: Any) -> float:
     """Return the cosine of two vectors, or the mean over a text's vectors of the best with the picture's (MaxSim)."""
     cosines = np.atleast_2d(text) @ np.atleast_2d(picture).T
     return float(cosines.max(axis=1).mean())
-
-
-def _standard(values: Sequence[float], of: Sequence[float]) -> list[float]:
-    spread = float(np.std(of))
-    return [(one - float(np.mean(of))) / spread if spread > 1e-9 else 0.0 for one in values]
