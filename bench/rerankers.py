@@ -299,7 +299,10 @@ async def main() -> None:
     figures += [
         Figure("known_ms", known, "<= 25", known <= 25),
         Figure("cold_ms", float(np.mean(never))),
-        Figure("ece_worst", worst, "<= .05", worst <= 0.05 or options.quick or bool(options.questions)),
+        # A curve that was fitted on few questions promises nothing yet.
+        Figure("ece_worst", worst)
+        if options.quick or options.questions
+        else Figure("ece_worst", worst, "<= .05", worst <= 0.05),
     ]
     for row in table.values():
         for arm in row.values():
