@@ -9,7 +9,7 @@ import pytest
 from lyceum.answer.evidence import Evidence, Judged
 from lyceum.answer.refuse import REASONS, THRESHOLD, confidence, explained, reason
 from lyceum.core.text import language
-from lyceum.core.types import Found, Query
+from lyceum.core.types import Query
 from lyceum.search.analyzer import Standard
 from tests.answer.made import hit, prose
 from tests.toys import ToyEncoder, run
@@ -54,50 +54,12 @@ def test_confidence_falls_with_a_missing_code(best: Judged) -> None:
     assert without < held
 
 
-def test_a_missing_code_weighs_more_than_a_missing_name() -> None:
-    question = "Where does the Kestrel pump TX-900 stand?"
-    (one,) = judged(question, "The pump is outside.", encoder=ToyEncoder())
-    code, name = (confidence(question, [replace(one, missing=(word,))]) for word in ("TX-900", "Kestrel"))
-    assert code < name < confidence(question, [replace(one, missing=())])
-
-
 def test_a_code_that_stands_nowhere_weighs_more_than_one_that_stands_elsewhere() -> None:
     asked = "Where is the pump P7?"
     (best,), (other,) = judged(asked, "The pump is outside."), judged(asked, "The pump P7 is red.")
     assert best.missing
     assert not other.missing
     assert confidence(asked, [best, best]) < confidence(asked, [best, other])
-
-
-def test_confidence_falls_where_another_reader_prefers_another_statement() -> None:
-    (best,) = judged(PUMP, "The pump is outside.", encoder=ToyEncoder())
-    worse = replace(best, score=0.0)
-    assert confidence(PUMP, [best, replace(worse, coverage=0.0)]) == confidence(PUMP, [best, worse])
-    assert confidence(PUMP, [best, replace(worse, coverage=1.1)]) < confidence(PUMP, [best, worse])
-    assert confidence(PUMP, [best, replace(worse, cosine=1.1)]) < confidence(PUMP, [best, worse])
-
-
-def test_confidence_rises_with_the_lead_over_the_tenth_best() -> None:
-    (best,) = judged(PUMP, "The pump is outside.", encoder=ToyEncoder())
-    ahead, beside = (
-        confidence(PUMP, [best, *[replace(best, score=best.score - gap)] * 9]) for gap in (0.5, 0.0)
-    )
-    assert ahead > beside
-    few = [best, replace(best, score=best.score - 0.5)]
-    assert confidence(PUMP, few) == pytest.approx(ahead), "of fewer, over the last"
-
-
-def test_confidence_rises_with_the_cosine_of_the_whole_passage() -> None:
-    (best,) = judged(PUMP, "The pump is outside.", encoder=ToyEncoder())
-
-    def sure(part: str, score: float) -> float:
-        by = (Found(part=part, rank=1, score=score),)
-        return confidence(
-            PUMP, [replace(best, statement=replace(best.statement, hit=replace(best.statement.hit, by=by)))]
-        )
-
-    assert sure("vectors", 0.9) > sure("vectors", 0.1)
-    assert sure("bm25", 0.9) == sure("bm25", 0.1)
 
 
 def test_an_answer_is_above_the_threshold_and_nonsense_below() -> None:

@@ -119,6 +119,6 @@ def test_pages_are_ranked_by_their_looks(tmp_path: Path, files: list[Path], colo
 def test_without_pictures_the_order_stays(tmp_path: Path, files: list[Path]) -> None:
     model = folder(tmp_path / "toy", late=False)
     before, _, _ = scene(tmp_path / "a", files, {"retriever": {"kind": "search.lexical"}})
-    after, facts, _ = scene(tmp_path / "b", files, looking(model, 0.9), gone=True)
+    after, facts, _ = scene(tmp_path / "a", files, looking(model, 0.9), gone=True)
     assert [hit.chunk.id for hit in after.hits] == [hit.chunk.id for hit in before.hits]
     assert facts["search.visual"]["pages"] == 0

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 from lyceum.answer.asked import details
 from lyceum.answer.evidence import Judged
-from lyceum.core.text import language
+from lyceum.core.text import has_cjk, language
 
 THRESHOLD = 0.3
-LEAD = 9  # the statement, counted from 0, over which the best one leads
 ABOUT = 0.4  # the share of the question's words from which on a passage is about its matter
 
 REASONS = {
@@ -52,42 +51,31 @@ def features(question: str, judged: Sequence[Judged]) -> list[float]:
     """Return of the best: coverage, passage coverage, cosine, kind missing, shares missing of names and codes.
 
     A code (a part number, a year, a version) is what it is or another; a name may stand there in other words.
-    Then whether some code stands nowhere in what was found, the share of readers (words, meaning, like words) that
-    put the same statement first, its lead over the tenth best, and the cosine of its whole passage.
+    The last says that some code stands nowhere in what was found.
     """
     best, wanted = judged[0], details(question)
     names = sum(word.isalpha() for word in wanted)
     lost = sum(word.isalpha() for word in best.missing)
     shares = [lost / max(names, 1), (len(best.missing) - lost) / max(len(wanted) - names, 1)]
     nowhere = any(not word.isalpha() and all(word in one.missing for one in judged) for word in best.missing)
-    lead = best.score - sorted((one.score for one in judged), reverse=True)[: LEAD + 1][-1]
-    # Where the passage was found by words alone, the statement's own cosine is the best guess at it.
-    told = (found.score for found in best.statement.hit.by if found.part == "vectors")
-    passage = next(told, best.cosine or 0.0)
-    return [
-        best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), *shares, float(nowhere),
-        _agreed(judged), lead, passage,
-    ]  # fmt: skip
+    return [best.coverage, best.passage, best.cosine or 0.0, float(best.lacks), *shares, float(nowhere)]
 
 
-def _agreed(judged: Sequence[Judged]) -> float:
-    """Return the share of the readers that see anything and to which no other statement is better than the first."""
-    told = zip(*((one.coverage, one.cosine or 0.0, one.likeness or 0.0) for one in judged), strict=True)
-    return sum(bool(values[0] == max(values) > 0) for values in told) / 3
-
-
-# Intercept and one weight a feature, fitted as examples/calibrate.py does (log of 2026-11-25): with a cosine, by
-# words alone, and by words in the other script.
+# Intercept and one weight a feature, as examples/calibrate.py prints them: with a cosine, with the cosine of glosses,
+# by words alone, and by words in the other script.
 WEIGHTS = {
-    "compared": (-3.43, 0.30, 0.90, 0.81, -0.89, -0.62, 0.00, -1.46, 0.70, 2.50, 2.38),
-    "by_words": (-2.46, 2.10, 2.35, 0.00, -0.97, -1.52, -0.27, -0.48, 0.00, 0.00, 0.00),
-    "across": (-4.58, 0.30, 0.64, 1.42, 0.00, -0.13, -1.12, 0.00, 2.09, 1.86, 3.57),
+    "compared": (-1.83, 0.95, 0.93, 2.05, -1.09, -0.95, 0.00, -0.68),
+    "glossed": (-3.82, 2.58, 3.36, 4.23, -1.09, -0.02, -0.32, -1.40),
+    "by_words": (-1.75, 1.80, 2.42, 0.00, -1.42, -1.40, 0.00, -0.69),
+    "across": (-3.54, 2.27, 1.93, 5.94, 0.00, -0.07, -0.63, -0.08),
 }
 
 
 def manner(best: Judged) -> str:
     """Return the key of WEIGHTS that says how a statement was compared."""
-    return "across" if best.across else "by_words" if best.cosine is None else "compared"
+    if best.across:
+        return "across"
+    return "by_words" if best.cosine is None else "glossed" if has_cjk(best.statement.reading) else "compared"
 
 
 def confidence(question: str, judged: Sequence[Judged]) -> float:
