@@ -1,0 +1,147 @@
+"""gateway.toml to a checked configuration: models, their targets, keys, prices; knows no connection.
+
+The file is watched: a new one takes effect whole or not at all. Secrets are named, `key = "env:NAME"`, never written.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lyceum.core.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """A table in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Price(Strict):
+    """Money for a million tokens read, read from the provider's cache, and written."""
+
+    input: Share = 0.0
+    cached: Share | None = None
+    output: Share = 0.0
+
+
+class Target(Strict):
+    """One place where a model runs; `model` is its name there, `key` where the secret is ("env:NAME")."""
+
+    url: str = Field(pattern=r"^(https?://|lyceum:)")
+    model: str = ""
+    kind: Literal["openai", "anthropic", "ollama", "lyceum"] = "openai"
+    key: str = Field(default="", pattern=r"^(env:\w+)?$")
+    weight: Share = 1.0
+    context: int = Field(default=0, ge=0)
+    features: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    price: Price = Price()
+    concurrent: int = Field(default=0, ge=0)
+    health: str = ""
+
+
+class Model(Strict):
+    """A name that clients ask for and how it is served."""
+
+    name: str = Field(min_length=1)
+    targets: tuple[Target, ...] = Field(min_length=1)
+    route: Literal["weighted", "least_busy", "peak_ewma", "session", "prefix", "cheapest", "difficulty"] = (
+        "weighted"
+    )
+    fallback: tuple[str, ...] = ()
+    retries: int = Field(default=2, ge=0, le=10)
+    hedge_after: Share = 0.0
+    shadow: str = ""
+    shadow_share: float = Field(default=0.0, ge=0, le=1)
+    connect_seconds: float = Field(default=5.0, gt=0)
+    first_seconds: float = Field(default=120.0, gt=0)
+    idle_seconds: float = Field(default=60.0, gt=0)
+    queue: int = Field(default=64, ge=0)
+
+
+class Key(Strict):
+    """A virtual key, kept as the SHA-256 of its secret; a limit of 0 is none."""
+
+    id: str = Field(min_length=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    tenant: str = ""
+    user: str = ""
+    readers: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+    requests_per_minute: int = Field(default=0, ge=0)
+    tokens_per_minute: int = Field(default=0, ge=0)
+    concurrent: int = Field(default=0, ge=0)
+    budget_day: Share = 0.0
+    budget_month: Share = 0.0
+
+
+class Cache(Strict):
+    """Answers that are given again; `semantic` is the least cosine, 0 for none."""
+
+    exact: Literal["none", "memory", "lmdb", "redis"] = "none"
+    seconds: float = Field(default=3600.0, gt=0)
+    megabytes: int = Field(default=64, gt=0)
+    redis: str = ""
+    semantic: float = Field(default=0.0, ge=0, le=1)
+
+
+class Gateway(Strict):
+    """The whole file."""
+
+    model: tuple[Model, ...] = ()
+    key: tuple[Key, ...] = ()
+    alias: Mapping[str, str] = {}
+    cache: Cache = Cache()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Gateway:
+        names = [one.name for one in self.model]
+        if len(set(names)) < len(names):
+            raise ValueError("two models have one name")
+        if len({one.id for one in self.key}) < len(self.key) or len({one.sha256 for one in self.key}) < len(
+            self.key
+        ):
+            raise ValueError("two keys have one id or one secret")
+        known = {*names, *self.alias}
+        meant = [
+            *self.alias.values(),
+            *(one for model in self.model for one in (*model.fallback, model.shadow) if one),
+        ]
+        meant += [one for key in self.key for one in key.models]
+        if lost := sorted(set(meant) - known):
+            raise ValueError(f"{lost[0]!r} is no model")
+        for name in self.alias:
+            self.resolved(name)
+        return self
+
+    def resolved(self, name: str) -> str:
+        """Return the model that a name means, aliases followed."""
+        seen: list[str] = []
+        while name in self.alias:
+            if name in seen:
+                raise ValueError(f"alias {name!r} means itself")
+            seen.append(name)
+            name = self.alias[name]
+        return name
+
+
+def parsed(text: str, where: str = "gateway.toml") -> Gateway:
+    """Return the configuration of a file. Raises ConfigError with the place and what is wrong there."""
+    try:
+        return Gateway.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(
+            f"{where} is no TOML: {problem}.", hint="Correct it; the old one stays in use."
+        ) from problem
+    except ValidationError as problem:
+        first: Any = problem.errors()[0]
+        place = ".".join(str(one) for one in first["loc"]) or "the file"
+        raise ConfigError(
+            f"{where}: {place}: {first['msg']}.", hint="Correct it; the old one stays in use."
+        ) from problem
