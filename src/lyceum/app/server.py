@@ -27,10 +27,12 @@ from lyceum import __version__
 from lyceum.app import document_routes, job_routes, openai_routes, routes, vectors_routes
 from lyceum.app.gateway import Front
 from lyceum.app.guard import HEAD_BYTES, Guard, Limits, refused
+from lyceum.app.inside import inside
 from lyceum.app.jobs import Runner
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
+from lyceum.gateway.build import Build
 from lyceum.gateway.live import Live
 from lyceum.wire import fitted
 
@@ -51,9 +53,9 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> Any:
         """Return what a request passes through, outermost first."""
         state = self.state
-        inside = super().build_middleware_stack()
+        state.inside = super().build_middleware_stack()
         limits = state.limits
-        state.guard = Guard(inside, limits, state.token, lambda: state.platform.metrics)
+        state.guard = Guard(state.inside, limits, state.token, lambda: state.platform.metrics)
         return Front(state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds)
 
 
@@ -155,7 +157,9 @@ def create(settings: Settings) -> FastAPI:
     for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     app.state.limits, app.state.token = _limits(settings), settings.token
-    app.state.gateway = Live(settings.home / "gateway.toml")
+    app.state.gateway = Live(
+        settings.home / "gateway.toml", Build(settings.home, inside(lambda: app.state.inside, app))
+    )
     return app
 
 

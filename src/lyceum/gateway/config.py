@@ -45,6 +45,12 @@ class Target(Strict):
     concurrent: int = Field(default=0, ge=0)
     health: str = ""
 
+    @model_validator(mode="after")
+    def _placed(self) -> Target:
+        if (self.kind == "lyceum") != self.url.startswith("lyceum:"):
+            raise ValueError('kind = "lyceum" and url = "lyceum:" belong together')
+        return self
+
 
 class Model(Strict):
     """A name that clients ask for and how it is served."""
