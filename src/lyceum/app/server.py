@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lyceum import __version__
-from lyceum.app import document_routes, job_routes, openai_routes, routes, vectors_routes
+from lyceum.app import document_routes, gateway_routes, job_routes, openai_routes, routes, vectors_routes
 from lyceum.app.gateway import Front
 from lyceum.app.guard import HEAD_BYTES, Guard, Limits, refused
 from lyceum.app.inside import inside
@@ -150,7 +150,7 @@ def create(settings: Settings) -> FastAPI:
         description="Documents in, cited answers out. Every error has the shape "
         '{"error": {"code", "message", "hint", "retryable", "type"}}.',
     )  # fmt: skip
-    for part in (routes, document_routes, job_routes, openai_routes, vectors_routes):
+    for part in (routes, document_routes, gateway_routes, job_routes, openai_routes, vectors_routes):
         app.include_router(part.router)
     app.add_route("/docs", _docs(), include_in_schema=False)
     app.state.stopping = lambda: False

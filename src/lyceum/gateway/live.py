@@ -7,6 +7,8 @@ old one in use, with the reason in `problem`.
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +56,15 @@ class Live:
         """Exchange everything at once."""
         self.serving = self.build(gateway)
 
+    async def write(self, text: str) -> None:
+        """Put a text into the file and take it into use, or change nothing. Raises ConfigError and OSError.
+
+        The file as it was lies beside it as gateway.before.
+        """
+        serving = self.build(parsed(text, str(self.file)))
+        await asyncio.to_thread(_replaced, self.file, text.encode())
+        self._stamp, self.serving, self.problem = self._seen(), serving, ""
+
     async def watch(self, changed: Callable[[], None] = lambda: None) -> None:
         """Look at the file until cancelled; a change counts once it has lasted, for half a file may be valid."""
         before = self._stamp
@@ -74,3 +85,16 @@ class Live:
     def close(self) -> None:
         """End idle connections."""
         self.build.close()
+
+
+def _replaced(file: Path, data: bytes) -> None:
+    """Put a file in another's place at once; whoever reads sees one of the two whole."""
+    made = file.with_suffix(".new")
+    with made.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    if file.exists():
+        shutil.copy2(file, file.with_suffix(".before"))
+        shutil.copymode(file, made)
+    made.replace(file)
