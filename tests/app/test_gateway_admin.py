@@ -91,7 +91,8 @@ def test_models_weights_aliases_and_keys_change(client: TestClient, file: Path) 
 
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "said"),
-    [("PUT", "model/new", {"targets": []}, 400, "at least 1"), ("PUT", "model/new", {"targets": [{"url": "http://x"}], "x": 1}, 400, "x: Extra"),
+    [("PUT", "model/new", {"targets": []}, 400, "at least 1"),
+     ("PUT", "model/new", {"targets": [{"url": "http://x"}], "x": 1}, 400, "Extra"),
      ("PUT", "alias/x", {"model": "nowhere"}, 400, "nowhere"), ("PUT", "alias/x", {}, 400, "model"),
      ("PUT", "model/org/chat.v1/weights", [1], 400, "2 targets"), ("DELETE", "model/none", None, 404, "none"),
      ("DELETE", "model/org/chat.v1", None, 400, "is no model"), ("POST", "key", {"id": "ann"}, 400, "one id"),

@@ -27,6 +27,7 @@ class Live:
         self.file, self.build = file, build or Build(file.parent)
         self.problem = ""
         self._stamp: tuple[int, int] | None = None
+        self._before: tuple[int, int] | None = None
         self.serving = self.build(Gateway())
         self.look()
 
@@ -66,14 +67,16 @@ class Live:
         self._stamp, self.serving, self.problem = self._seen(), serving, ""
 
     async def watch(self, changed: Callable[[], None] = lambda: None) -> None:
-        """Look at the file until cancelled; a change counts once it has lasted, for half a file may be valid."""
-        before = self._stamp
+        """Look at the file until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
-            stamp = self._seen()
-            if stamp == before and self.look():
+            if self.noticed():
                 changed()
-            before = stamp
+
+    def noticed(self) -> bool:
+        """Look once; a change counts when it was there at the look before too, for half a file may be valid."""
+        before, self._before = self._before, self._seen()
+        return self._before == before and self.look()
 
     def _seen(self) -> tuple[int, int] | None:
         try:
