@@ -13,8 +13,9 @@ from pathlib import Path
 from lyceum.core.errors import ConfigError
 from lyceum.gateway.call import Call, Reply
 from lyceum.gateway.client import Client
-from lyceum.gateway.config import Gateway, Target, parsed
-from lyceum.gateway.route import Lane, Route
+from lyceum.gateway.config import Gateway, Model, Target, parsed
+from lyceum.gateway.pool import Kept
+from lyceum.gateway.route import Route, routed
 from lyceum.gateway.upstream import OpenAI
 
 EVERY = 0.25  # seconds between looks at the file
@@ -26,6 +27,7 @@ class Live:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.problem = ""
+        self.kept: dict[str, Kept] = {}
         self.clients: dict[tuple[float, float, float], Client] = {}
         self._stamp: tuple[int, int] | None = None
         self.route = self._built(Gateway())
@@ -74,12 +76,11 @@ class Live:
             client.close()
 
     def _built(self, gateway: Gateway) -> Route:
-        lanes = {}
-        for model in gateway.model:
-            waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)
-            client = self.clients.setdefault(waits, Client(*waits))
-            lanes[model.name] = [Lane(one, self._forward(one, client)) for one in model.targets]
-        return Route(gateway, lanes)
+        return routed(gateway, self._reached, self.kept, self.file.parent)
+
+    def _reached(self, target: Target, model: Model) -> OpenAI:
+        waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)
+        return self._forward(target, self.clients.setdefault(waits, Client(*waits)))
 
     def _forward(self, target: Target, client: Client) -> OpenAI:
         if target.kind != "openai":

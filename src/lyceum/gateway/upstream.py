@@ -54,7 +54,7 @@ class OpenAI:
         """Return whether the client wants the usage of its stream, and the body with the target's own model name."""
         wanted = bool((call.asked.get("stream_options") or {}).get("include_usage"))
         asks = call.stream and not wanted and call.path in STREAMED
-        named = self.target.model or call.model
+        named = self.target.model or call.facts.get("model", call.model)
         if named == call.asked.get("model") and not asks:
             return wanted, call.body
         changed = {**call.asked, "model": named}
