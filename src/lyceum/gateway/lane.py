@@ -55,6 +55,7 @@ class State:
         self.observe(now, seconds)
         if trial:
             self.until, self.trying, self.failures = 0.0, False, PROBATION
+            return
         self.failures *= FADES
         if self.failures < SOUND:
             self.opened = 0
