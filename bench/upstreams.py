@@ -211,25 +211,40 @@ async def serve(options: argparse.Namespace) -> None:
     await server.serve_forever()
 
 
+class Process:
+    """A stand-in in a process of its own, at `url` (without /v1); `start` it again after a kill."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.start()
+
+    def start(self, **more: Any) -> None:
+        """Start it, with other options where they are given."""
+        self.options |= more
+        flags = [f"--{name}={value}" for name, value in self.options.items()]
+        command = [sys.executable, str(Path(__file__).resolve()), *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+
 @contextmanager
-def started(**options: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a stand-in in a process of its own; give the process and its address."""
-    process, url = start(**options)
+def started(**options: Any) -> Iterator[Process]:
+    """Run a stand-in until the block ends."""
+    process = Process(**options)
     try:
-        yield process, url
+        yield process
     finally:
         process.kill()
-        process.wait()
-
-
-def start(**options: Any) -> tuple[subprocess.Popen[str], str]:
-    """Start a stand-in and return the process and its address, without /v1."""
-    flags = [f"--{name}={value}" for name, value in options.items()]
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), *flags], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    return process, f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
 def main() -> None:

@@ -49,7 +49,9 @@ class Build:
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
         route = routed(gateway, self._reached, self.kept, self.folder)
-        forward: Forward = Shadow(route, self.shadowed) if any(one.shadow for one in gateway.model) else route
+        forward: Forward = route
+        if any(one.shadow for one in gateway.model):
+            forward = Shadow(forward, gateway, route, self.shadowed)
         # Policies, innermost first: single-flight, cache, budget, limit.
         return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from lyceum.core.errors import LyceumError
-from lyceum.gateway.call import Call, Reply
-from lyceum.gateway.route import Route
+from lyceum.gateway.call import Call, Forward, Reply
+from lyceum.gateway.config import Gateway
 
 MOST = 64  # under way at once; more are left out, for a slow shadow must not fill the memory
 
@@ -28,18 +27,16 @@ class Seen:
 
 
 class Shadow:
-    """Around `route`; `seen` is by the shadow's name and outlives a configuration, `counted` may bill a reply."""
+    """Around `inner`; copies go through `copies` without a key, `seen` is by the shadow's name and outlives it."""
 
-    def __init__(
-        self, route: Route, seen: dict[str, Seen], counted: Callable[[Call, Reply], None] | None = None
-    ) -> None:
-        self.route, self.seen, self.counted = route, seen, counted
-        self.models = {one.name: one for one in route.models.values() if one.shadow and one.shadow_share}
+    def __init__(self, inner: Forward, gateway: Gateway, copies: Forward, seen: dict[str, Seen]) -> None:
+        self.inner, self.gateway, self.copies, self.seen = inner, gateway, copies, seen
+        self.models = {one.name: one for one in gateway.model if one.shadow and one.shadow_share}
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, call: Call) -> Reply:
         """Return the reply of the model that was asked."""
-        model = self.models.get(self.route.gateway.resolved(call.model)) if self.models else None
+        model = self.models.get(self.gateway.resolved(call.model))
         if model is not None and random.random() < model.shadow_share:
             seen = self.seen.setdefault(model.shadow, Seen())
             if len(self.tasks) < MOST:
@@ -48,17 +45,17 @@ class Shadow:
                 task.add_done_callback(self.tasks.discard)
             else:
                 seen.left_out += 1
-        return await self.route(call)
+        return await self.inner(call)
 
     async def _sent(self, call: Call, name: str, seen: Seen) -> None:
         copy = Call(
-            path=call.path, body=call.body, asked=call.asked, model=name, stream=call.stream, key=call.key,
+            path=call.path, body=call.body, asked=call.asked, model=name, stream=call.stream,
             tenant=call.tenant, readers=call.readers, headers=call.headers, facts={"shadow": call.model},
         )  # fmt: skip
         seen.requests += 1
         began = asyncio.get_running_loop().time()
         try:
-            reply = await self.route(copy)
+            reply = await self.copies(copy)
             try:
                 if reply.chunks is not None:
                     async with aclosing(reply.chunks) as chunks:
@@ -76,5 +73,3 @@ class Shadow:
         if reply.usage is not None:
             seen.input_tokens += reply.usage.input_tokens
             seen.output_tokens += reply.usage.output_tokens
-        if self.counted is not None:
-            self.counted(copy, reply)
