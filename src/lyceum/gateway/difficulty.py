@@ -111,7 +111,7 @@ def learn(questions: Sequence[str], scores: Sequence[Sequence[float]], loss: flo
     import numpy as np
 
     # The half hangs on the text: the same question never stands on both sides.
-    side = np.array([blake2b(one.encode()).digest()[0] % 2 for one in questions], bool)
+    side = np.array([blake2b(one.encode("utf-8", "replace")).digest()[0] % 2 for one in questions], bool)
     rows, right = np.array([features(one) for one in questions]), np.array(scores, float)
     mean, scale = rows[side].mean(axis=0), rows[side].std(axis=0)
     scale[scale == 0] = 1.0
