@@ -5,6 +5,7 @@ third of them streams. Part 1 rewrites gateway.toml 200 times (other targets, ot
 every tenth file is cut in half and must be refused). Part 2 kills one of three upstreams with SIGKILL and starts it
 again on its port. Part 3 freezes one with SIGSTOP: it takes connections and never answers. Streams that had begun on
 the upstream that went cannot be saved and are counted apart. The control has no retries and must lose requests.
+Part 4 kills Redis while caches and limits use it, and starts it again; it is left out where there is no redis-server.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import asyncio
 import itertools
 import os
 import random
+import shutil
 import signal
+import socket
+import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,9 +32,10 @@ import orjson
 import upstreams
 from common import Figure
 
-from lyceum.core.errors import LyceumError
+from lyceum.core.errors import ConfigError, LyceumError
 from lyceum.gateway.client import Client
-from tests.app.served import served
+from lyceum.gateway.config import parsed
+from tests.app.served import free_port, served
 
 CLIENTS = 32
 ROUTES = ("weighted", "least_busy", "peak_ewma", "session", "prefix", "cheapest")
@@ -56,6 +61,7 @@ class Load:
     def __init__(self, url: str) -> None:
         self.url, self.done, self.client = url, list[Done](), Client(first=30)
         self.rng = random.Random(1)
+        self.questions = 0  # how many different ones there are, 0 for one that no cache keeps
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -74,12 +80,12 @@ class Load:
             self.done.append(await self._one(stream, f"client {number}"))
 
     async def _one(self, stream: bool, user: str) -> Done:
-        asked = {
-            "model": "chat",
-            "messages": [{"role": "user", "content": "a b c"}],
-            "user": user,
-            "stream": stream,
-        }
+        asked = {"model": "chat", "messages": [{"role": "user", "content": "a b c"}], "stream": stream}
+        if self.questions:
+            text = f"question {self.rng.randrange(self.questions)}"
+            asked |= {"messages": [{"role": "user", "content": text}], "temperature": 0}
+        else:
+            asked["user"] = user
         began, text, status = time.perf_counter(), b"", 0
         headers = {"content-type": "application/json"}
         try:
@@ -163,6 +169,88 @@ async def broken(
     return longest, (found.began - when) if found else float("inf")
 
 
+@contextmanager
+def redis(folder: Path, port: int) -> Iterator[Callable[[], None]]:
+    """Run a Redis; give what kills it and starts it again."""
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [
+            "redis-server",
+            "--port",
+            f"{port}",
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(folder),
+        ]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    process = start()
+
+    def again() -> None:
+        nonlocal process
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        else:
+            process = start()
+
+    try:
+        yield again
+    finally:
+        process.kill()
+        process.wait()
+
+
+def keys(port: int) -> int:
+    """Return how many keys a Redis holds, 0 where it does not answer."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as connection:
+        connection.sendall(b"DBSIZE\r\n")
+        return int(connection.recv(64).strip()[1:])
+    return 0
+
+
+async def without_redis(file: Path, load: Load, urls: Sequence[str], folder: Path) -> list[Figure]:
+    """Kill Redis under load and start it again."""
+    if shutil.which("redis-server") is None:
+        print("redis: no redis-server here (Debian: apt install redis-server)")
+        return []
+    port = free_port()
+    address = f'"redis://127.0.0.1:{port}"'
+    text = configuration(urls) + f'[cache]\nexact = "redis"\nredis = {address}\n'
+    limited = f'{text}[money]\nredis = {address}\n[[limit]]\nof = "model"\nname = "*"\nconcurrent = 1000\n'
+    with suppress(ConfigError):
+        parsed(limited)
+        text = limited
+    with redis(folder, port) as again:
+        write(file, text)
+        await asyncio.sleep(1)
+        load.done.clear()
+        load.questions = 200
+        async with load.running():
+            await asyncio.sleep(2)
+            before = keys(port)
+            if before:
+                again()
+                await asyncio.sleep(2)
+                again()
+                await asyncio.sleep(3)
+                load.questions = 400
+                await asyncio.sleep(2)
+        after = keys(port)
+    if not before:
+        print("redis: this gateway keeps nothing in Redis; not measured")
+        return []
+    failed, cut = judged(load.done, "redis")
+    return [
+        Figure("redis_failed", failed + cut, "0", not failed + cut),
+        Figure("redis_keys_before", before),
+        Figure("redis_keys_after", after, "> 0", after > 0),
+    ]
+
+
 def judged(done: Sequence[Done], what: str) -> tuple[int, int]:
     """Return how many requests failed that could have been saved, and how many streams broke that had begun."""
     failed = [one for one in done if not one.good and not one.streamed]
@@ -177,7 +265,7 @@ def judged(done: Sequence[Done], what: str) -> tuple[int, int]:
 
 async def main() -> None:
     options = common.arguments(__doc__, switches="how many (200)")
-    times = int(options.switches or (30 if options.quick else 200))
+    times = int(options.switches or (12 if options.quick else 200))
     rounds = 1 if options.quick else 5
     figures: list[Figure] = []
     with ExitStack() as stack:
@@ -238,6 +326,7 @@ async def main() -> None:
                 Figure(f"{name}_recovery_seconds", max(recovery), "< 5", max(recovery) < 5),
                 Figure(f"{name}_longest_call_seconds", max(longest)),
             ]
+        figures += await without_redis(file, load, urls, folder)
         load.client.close()
     common.finish("switching", figures, options)
 
