@@ -216,7 +216,7 @@ def test_what_is_known_of_a_target_outlives_a_change_of_its_weight(tmp_path: Pat
 
         async def slow(request: bytes, writer: asyncio.StreamWriter) -> None:
             await gate.wait()
-            writer.write(reply(b"{}"))
+            writer.write(reply(b'{"choices": []}'))
 
         async with played(slow) as server:
             file = tmp_path / "gateway.toml"

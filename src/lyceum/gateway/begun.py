@@ -24,7 +24,8 @@ async def begun(reply: Reply) -> Reply:
     except BaseException:
         await rest.aclose()
         raise
-    if b'"error"' in first[:NEAR] and _corrected(reply, first.split(b"data:", 1)[-1].split(b"\n\n", 1)[0]):
+    data = first.partition(b"data:")[2].partition(b"\n")[0] or first
+    if b'"error"' in first[:NEAR] and _corrected(reply, data):
         await rest.aclose()
         reply.chunks = None
         reply.headers = {"content-type": "application/json"}
