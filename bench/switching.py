@@ -156,11 +156,11 @@ async def switched(file: Path, load: Load, urls: Sequence[str], times: int) -> t
 
 
 async def broken(
-    load: Load, process: upstreams.Process, again: Callable[[], None], stop: signal.Signals, seconds: float
+    load: Load, pid: int, again: Callable[[], None], stop: signal.Signals, seconds: float
 ) -> tuple[float, float]:
     """Stop an upstream and let it work again; return the longest wait of a call by then, and the time to recover."""
     at = len(load.done)
-    os.kill(process.pid, stop)
+    os.kill(pid, stop)
     await asyncio.sleep(seconds)
     again()
     when = time.perf_counter()
@@ -251,6 +251,11 @@ async def without_redis(file: Path, load: Load, urls: Sequence[str], folder: Pat
     ]
 
 
+def ended(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+
+
 def judged(done: Sequence[Done], what: str) -> tuple[int, int]:
     """Return how many requests failed that could have been saved, and how many streams broke that had begun."""
     failed = [one for one in done if not one.good and not one.streamed]
@@ -271,8 +276,12 @@ async def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         given = {"delay": 0.005, "gap": 0.002, "tokens": 20}
-        made = [stack.enter_context(upstreams.started(name=name, **given)) for name in NAMES]
-        urls = [one.url for one in made]
+        made, urls = list[subprocess.Popen[str]](), list[str]()
+        for name in NAMES:
+            process, url = upstreams.start(name=name, **given)
+            made.append(process)
+            urls.append(url)
+        stack.callback(lambda: [ended(one) for one in made])
         home = folder / "home"
         home.mkdir()
         file = home / "gateway.toml"
@@ -294,12 +303,12 @@ async def main() -> None:
         ]
 
         def again() -> None:
-            made[1].kill()
-            made[1].start(port=urlsplit(urls[1]).port)
+            ended(made[1])
+            made[1] = upstreams.start(name="b", port=urlsplit(urls[1]).port, **given)[0]
 
         kinds = (
             ("kill", signal.SIGKILL, "", again),
-            ("freeze", signal.SIGSTOP, "", lambda: os.kill(made[1].process.pid, signal.SIGCONT)),
+            ("freeze", signal.SIGSTOP, "", lambda: made[1].send_signal(signal.SIGCONT)),
             ("control", signal.SIGKILL, "retries = 0\nbreaker_seconds = 0.001", again),
         )
         for name, stop, more, healed in kinds:
@@ -311,7 +320,7 @@ async def main() -> None:
             for _ in range(1 if name == "control" else rounds):
                 async with load.running():
                     await asyncio.sleep(1.5)
-                    waited, healthy = await broken(load, made[1], healed, stop, 4)
+                    waited, healthy = await broken(load, made[1].pid, healed, stop, 4)
                     await asyncio.sleep(1)
                 longest.append(waited)
                 recovery.append(healthy)

@@ -13,6 +13,7 @@ from lyceum.gateway.lane import Lane
 BYTES = 3  # of text to a token: too many tokens rather than too few, for English (4) and for Chinese (3 to 4)
 ANSWER = 512  # tokens that an answer is taken to have where the call does not say
 TAGS = "x-lyceum-tags"
+ABLE = frozenset({"tools", "json", "vision", "audio"})  # other features say how a target speaks
 
 
 def fitting(lanes: Sequence[Lane], call: Call) -> list[Lane]:
@@ -34,7 +35,7 @@ def _fits(target: Target, tenant: str, tags: frozenset[str], needed: frozenset[s
     return (
         (not target.tenants or tenant in target.tenants)
         and tags <= target.tags
-        and (not target.features or needed <= target.features)
+        and (needed <= target.features or not target.features & ABLE)
         and (not target.context or tokens <= target.context)
     )
 
