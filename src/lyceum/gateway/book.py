@@ -63,8 +63,12 @@ class Book:
 
     def __init__(self, home: Path) -> None:
         self.path, self.run = home / "usage.db", home / "run"
-        self.run.mkdir(parents=True, exist_ok=True)
-        self.journal = Journal(self.run)
+        try:
+            self.run.mkdir(parents=True, exist_ok=True)
+            self.journal = Journal(self.run)
+        except OSError as problem:
+            log.warning("Limits and usage are kept in memory alone, each worker its own: %s", problem)
+            self.journal = Journal(None)
         self.worker = self.journal.worker
         self.nonce, self.number = os.urandom(6).hex(), 0
         self.waiting: deque[tuple[int, Row]] = deque()

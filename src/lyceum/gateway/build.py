@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lyceum.core.errors import ConfigError
+from lyceum.gateway import prices
+from lyceum.gateway.book import Book
 from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
+from lyceum.gateway.counters import Counters
+from lyceum.gateway.meter import Meter
 from lyceum.gateway.route import Lane, Route
 from lyceum.gateway.upstream import OpenAI
 
@@ -39,6 +43,7 @@ class Build:
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
+        self.book: Book | None = None
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
@@ -48,10 +53,25 @@ class Build:
         )
         forward: Forward = route
         # Policies, innermost first: single-flight, cache, budget, limit.
+        if gateway.model:
+            forward = self._metered(forward, gateway)
         return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
 
+    def _metered(self, forward: Forward, gateway: Gateway) -> Meter:
+        table = prices.read(self.folder / prices.FILE)
+        if self.book is None:
+            self.book = Book(self.folder)
+            file = self.book.run / "limits" if self.book.journal.file >= 0 else None
+            self.counters = Counters(file, self.book.worker, self.book.spent)
+            self.book.start(self.counters.reap)
+        return Meter(forward, gateway, self.counters, self.book, table)
+
     def close(self) -> None:
-        """End idle connections."""
+        """End idle connections, and write what was used."""
+        if self.book is not None:
+            self.book.close()
+            self.counters.close()
+            self.book = None
         for client in self.clients.values():
             client.close()
 

@@ -144,6 +144,9 @@ class Gateway(Strict):
         meant += [one for key in self.key for one in key.models]
         if lost := sorted(set(meant) - known):
             raise ValueError(f"{lost[0]!r} is no model")
+        for model in self.model:
+            if len({one.url for one in model.targets}) < len({(one.url, one.price) for one in model.targets}):
+                raise ValueError(f"two targets of {model.name!r} have one url and different prices")
         for name in self.alias:
             self.resolved(name)
         return self

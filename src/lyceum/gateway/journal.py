@@ -16,24 +16,27 @@ from pathlib import Path
 from lyceum.core.errors import ConfigError
 from lyceum.gateway.counters import WORKERS
 
-RECORDS, BYTES = 2048, 4096
+RECORDS, BYTES = 2048, 2048
 FREE, OPEN, USED = 0, 1, 2
 
 
 class Journal:
-    """The first file in `folder` that no living worker holds; `worker` is its number, `left` what a dead one left."""
+    """The first file in `folder` that no living worker holds, or memory alone where there is no folder.
 
-    def __init__(self, folder: Path) -> None:
-        for worker in range(WORKERS):
-            if (held := _held(folder / f"calls.{worker}")) is not None:
-                self.worker, self.file = worker, held
-                break
-        else:
-            raise ConfigError(
-                f"{WORKERS} workers serve this home.", hint="Start fewer workers.", code="workers"
-            )
-        os.posix_fallocate(self.file, 0, RECORDS * BYTES)
-        os.truncate(self.file, RECORDS * BYTES)
+    `worker` is its number, `left` are the rows that a dead worker left in it.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.worker, self.file = (0, -1) if folder is None else _first(folder)
+        if self.file >= 0:
+            try:
+                os.posix_fallocate(
+                    self.file, 0, RECORDS * BYTES
+                )  # a hole that cannot be filled ends the process
+                os.truncate(self.file, RECORDS * BYTES)
+            except OSError:
+                os.close(self.file)
+                raise
         self.map = mmap.mmap(self.file, RECORDS * BYTES)
         found: dict[int, bytes] = dict(_records(self.map))
         self.left = list(found.values())
@@ -64,7 +67,8 @@ class Journal:
     def close(self) -> None:
         """Let another worker have the file."""
         self.map.close()
-        os.close(self.file)
+        if self.file >= 0:
+            os.close(self.file)
 
     def _written(self, record: int, state: int, row: bytes) -> int:
         # A new row goes beside the old one and counts once its state is written: a kill leaves one of the two.
@@ -75,6 +79,14 @@ class Journal:
         self.map[start : start + 2 + len(row)] = len(row).to_bytes(2, "little") + row
         self.map[at] = state
         return record
+
+
+def _first(folder: Path) -> tuple[int, int]:
+    """Return number and open file of the first that could be locked."""
+    for worker in range(WORKERS):
+        if (held := _held(folder / f"calls.{worker}")) is not None:
+            return worker, held
+    raise ConfigError(f"{WORKERS} workers serve this home.", hint="Start fewer workers.", code="workers")
 
 
 def _held(path: Path) -> int | None:

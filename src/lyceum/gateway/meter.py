@@ -7,7 +7,6 @@ What a call may use is reserved before it is made and settled by what the upstre
 from __future__ import annotations
 
 import time
-from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, NamedTuple
@@ -19,8 +18,11 @@ from lyceum.core.types import Usage
 from lyceum.gateway import prices
 from lyceum.gateway.book import Book
 from lyceum.gateway.call import Call, Forward, Reply
-from lyceum.gateway.config import Gateway, Limits, Price, Target
+from lyceum.gateway.config import Gateway, Limits, Price
 from lyceum.gateway.counters import Counters, Refused, Scope
+from lyceum.gateway.upstream import usage_of
+
+LEFT = 499  # the status of a call whose client has left
 
 SAID = {
     "requests_per_minute": ("requests a minute", "Wait as Retry-After says, or raise the limit."),
@@ -34,24 +36,6 @@ SAID = {
 }
 
 
-class Priced:
-    """A target's Forward that notes in the call's facts what it has to be paid for: whatever it began to answer."""
-
-    def __init__(self, inner: Forward, target: Target, price: Price) -> None:
-        self.inner, self.target, self.price = inner, target, price
-
-    async def __call__(self, call: Call) -> Reply:
-        """Forward the call."""
-        try:
-            reply = await self.inner(call)
-        except CancelledError:  # left while the upstream worked on it, or another was faster
-            call.facts.setdefault("paid", []).append((self, None))
-            raise
-        if reply.status == 200:
-            call.facts.setdefault("paid", []).append((self, reply))
-        return reply
-
-
 class Plan(NamedTuple):
     """What is limited for a key and a model, and the price by which money is reserved."""
 
@@ -62,16 +46,25 @@ class Plan(NamedTuple):
 
 
 class Meter:
-    """Counts calls to `inner`; `table` holds the prices of prices.toml."""
+    """Counts calls to `inner`; `table` holds the prices of prices.toml.
+
+    What is paid for is the usage of the reply that comes back (zero for one out of a cache) at the price of the
+    target that the facts name, and the usage of copies that came too late, which are in the facts as `lost`.
+    """
 
     def __init__(
         self, inner: Forward, gateway: Gateway, counters: Counters, book: Book, table: Mapping[str, Price]
     ) -> None:
-        self.inner, self.gateway, self.counters, self.book, self.table = inner, gateway, counters, book, table
+        self.inner, self.gateway, self.counters, self.book = inner, gateway, counters, book
         self.keys = {one.id: one for one in gateway.key}
         self.models = {one.name: one for one in gateway.model}
         self.limits: dict[tuple[str, str], Limits] = {(one.of, one.name): one for one in gateway.limit}
         self.plans: dict[tuple[str, str], Plan] = {}
+        self.prices = {
+            (model.name, one.url): prices.of(one, model.name, table)
+            for model in gateway.model
+            for one in model.targets
+        }
 
     async def __call__(self, call: Call) -> Reply:
         """Refuse, or forward and count. Raises NotFound for a model that is not the key's, and RateLimited."""
@@ -85,22 +78,24 @@ class Meter:
         second = self.counters.admit(plan.scopes, given + output, reserved) if plan.scopes else 0
         if isinstance(second, Refused):
             raise refused(second)
-        held = Held(self, plan, call, given, given + output, reserved, second)
+        held = Held(self, plan, call, (given, output), reserved, second)
         try:
             reply = await self.inner(call)
         except BaseException as problem:
-            held.status = problem.status if isinstance(problem, LyceumError) else 499
-            held.settle()
+            held.settle(Reply(status=problem.status if isinstance(problem, LyceumError) else LEFT))
             raise
-        held.status = reply.status
         reply.headers["x-lyceum-call"] = held.row[0]
         if reply.chunks is not None:
-            reply.chunks = held.read(reply.chunks)
-            reply.ended.append(held.ended)
+            reply.chunks = held.read(reply, reply.chunks)
+            reply.ended.append(held.settle)
         else:
-            held.settle()
+            held.settle(reply)
             reply.headers["x-lyceum-cost"] = prices.shown(held.row[14])
         return reply
+
+    def counted(self, call: Call, reply: Reply) -> None:
+        """Write down a call that nobody waited for and no limit held back, such as a shadow's."""
+        Held(self, Plan((), Price(), "", self.gateway.resolved(call.model)), call, (0, 0), 0, 0).settle(reply)
 
     def _planned(self, call: Call) -> Plan:
         key = self.keys.get(call.key)
@@ -134,7 +129,7 @@ class Meter:
         if name not in self.models:
             return Price()
         names = (name, *map(self.gateway.resolved, self.models[name].fallback))
-        found = [prices.of(one, model, self.table) for model in names for one in self.models[model].targets]
+        found = [self.prices[model, one.url] for model in names for one in self.models[model].targets]
         return Price(input=max(one.input for one in found), output=max(one.output for one in found))
 
 
@@ -142,11 +137,11 @@ class Held:
     """One call that was let through: what it reserved, and the row it becomes in the usage book."""
 
     def __init__(
-        self, meter: Meter, plan: Plan, call: Call, given: int, tokens: int, reserved: int, second: int
+        self, meter: Meter, plan: Plan, call: Call, tokens: tuple[int, int], reserved: int, second: int
     ) -> None:
         self.meter, self.plan, self.call = meter, plan, call
-        self.given, self.tokens, self.reserved, self.second = given, tokens, reserved, second
-        self.status, self.pieces, self.settled = 0, 0, False
+        self.tokens, self.reserved, self.second = tokens, reserved, second
+        self.pieces, self.settled = 0, False
         self.day = meter.counters.today()
         self.row: list[Any] = [
             "", time.time(), meter.counters.date, call.key, plan.user, call.tenant, plan.model[:100], "", call.path,
@@ -154,7 +149,7 @@ class Held:
         ]  # fmt: skip
         self.record = meter.book.begin(self.row)
 
-    async def read(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def read(self, reply: Reply, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """Pass a stream on; it is settled before its end is passed on, or when it is left."""
         try:
             async with aclosing(chunks):
@@ -163,53 +158,62 @@ class Held:
                     self.pieces += chunk.count(b'"content":"') - chunk.count(b'"content":""')
                     yield self._told(chunk) if b'"usage"' in chunk else chunk
         finally:
-            self.settle()
+            self.settle(reply)
 
-    def ended(self, reply: Reply) -> None:
-        """Settle a stream that was never read."""
-        self.settle()
-
-    def settle(self) -> None:
+    def settle(self, reply: Reply) -> None:
         """Give back what was reserved and write down what was used; a second time does nothing."""
         if self.settled:
             return
         self.settled = True
         row, facts = self.row, self.call.facts
-        state, given, cached, output, money = "exact", 0, 0, 0, 0
-        for priced, reply in facts.get("paid", ()):
-            usage = reply.usage if reply is not None else None
-            if usage is None or usage.input_tokens + usage.output_tokens > prices.MOST:
-                state = "estimated"
-                usage = Usage(input_tokens=self.given, output_tokens=self.pieces if reply is not None else 0)
-            given, output = given + usage.input_tokens, output + usage.output_tokens
-            cached += getattr(usage, "cached_tokens", 0)
-            money += prices.cost(priced.price, usage)
-            row[7] = priced.target.url[:200]
-        row[9:15] = self.status, state, given, cached, output, money
+        state, usage = "exact", reply.usage
+        if usage is None or usage.input_tokens + usage.output_tokens > prices.MOST:
+            # It was begun and not told what it cost, or left while the upstream worked on it.
+            begun = reply.status == 200 or (reply.status == LEFT and "target" in facts)
+            state = "estimated" if begun else "exact"
+            usage = Usage(input_tokens=self.tokens[0], output_tokens=self.pieces) if begun else Usage()
+        target = facts.get("target", "")
+        given, cached, output = usage.input_tokens, getattr(usage, "cached_tokens", 0), usage.output_tokens
+        money = self._cost(target, usage)
+        for late, used in facts.get("lost", ()):
+            given, output, money = (
+                given + used.input_tokens, output + used.output_tokens, money + self._cost(late.url, used)
+            )  # fmt: skip
+        hit = facts.get("cache", "")
+        row[7] = target[:200]
+        row[9:15] = reply.status, state, given, cached, output, money
         row[16:] = (
-            str(facts.get("cache", "")),
+            "" if hit == "miss" else hit,
             facts.get("attempts", 0),
             time.perf_counter() - self.call.started,
         )
         if self.plan.scopes:
             self.meter.counters.settle(
-                self.plan.scopes, self.second, self.day, (self.tokens, self.reserved), (given + output, money)
+                self.plan.scopes,
+                self.second,
+                self.day,
+                (sum(self.tokens), self.reserved),
+                (given + output, money),
             )
         self.meter.book.settle(self.record, row)
         facts["cost"] = money
 
+    def _cost(self, url: str, usage: Usage) -> int:
+        price = self.meter.prices.get((self.call.facts.get("model", ""), url))
+        return 0 if price is None else prices.cost(price, usage)
+
     def _told(self, chunk: bytes) -> bytes:
         """Return events with the cost in their usage, where there is a price."""
+        if self.call.facts.get("cache", "miss") != "miss":
+            return chunk
         events = chunk.split(b"\n\n")
         for number, event in enumerate(events):
-            for priced, reply in self.call.facts.get("paid", ())[-1:]:
-                head, mark, data = event.partition(b"data: ")
-                if b'"usage"' not in data or reply is None or reply.usage is None:
-                    continue
+            head, mark, data = event.partition(b"data: ")
+            usage = usage_of(data) if b'"usage"' in data else None
+            if usage is not None and (money := self._cost(self.call.facts.get("target", ""), usage)):
                 told = orjson.loads(data)
-                if isinstance(told.get("usage"), dict) and (money := prices.cost(priced.price, reply.usage)):
-                    told["usage"]["cost"] = money / prices.UNIT
-                    events[number] = head + mark + orjson.dumps(told)
+                told["usage"]["cost"] = money / prices.UNIT
+                events[number] = head + mark + orjson.dumps(told)
         return b"\n\n".join(events)
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from lyceum.core.errors import ProviderError
 from lyceum.core.types import Usage
-from lyceum.gateway.call import Call, Reply
+from lyceum.gateway.call import Call, Reply, Used
 from lyceum.gateway.client import Client, Response
 from lyceum.gateway.config import Target
 
@@ -31,6 +31,11 @@ class OpenAI:
         self.target, self.client = target, client
         self.base = target.url.rstrip("/")
         name = target.key.removeprefix("env:")
+        self.options = {"include_usage": True}
+        if (
+            "continuous_usage" in target.features
+        ):  # vLLM and SGLang tell it with every event: a call that is left too
+            self.options["continuous_usage_stats"] = True
         self.headers = {"content-type": "application/json"}
         if name:
             self.headers["authorization"] = f"Bearer {environment.get(name, '')}"
@@ -47,20 +52,21 @@ class OpenAI:
             return reply
         reply.body = await _whole(response)
         if response.status == 200:
-            reply.usage = _usage(reply.body)
+            reply.usage = usage_of(reply.body)
         return reply
 
     def _body(self, call: Call) -> tuple[bool, bytes]:
         """Return whether the client wants the usage of its stream, and the body with the target's own model name."""
-        wanted = bool((call.asked.get("stream_options") or {}).get("include_usage"))
-        asks = call.stream and not wanted and call.path in STREAMED
+        told = call.asked.get("stream_options") or {}
+        wanted = bool(told.get("include_usage"))
+        asks = call.stream and call.path in STREAMED and not self.options.items() <= told.items()
         named = self.target.model or call.model
         if named == call.asked.get("model") and not asks:
             return wanted, call.body
         changed = {**call.asked, "model": named}
         if asks:
-            changed["stream_options"] = {**(call.asked.get("stream_options") or {}), "include_usage": True}
-        return wanted or not asks, orjson.dumps(changed)
+            changed["stream_options"] = {**told, **self.options}
+        return wanted or call.path not in STREAMED, orjson.dumps(changed)
 
 
 async def _whole(response: Response) -> bytes:
@@ -98,7 +104,7 @@ def _without(events: bytes, reply: Reply, passed: bool) -> bytes:
     left = []
     for event in events.split(b"\n\n"):
         data = event.partition(b"data:")[2].strip()
-        if b'"usage"' in data and (usage := _usage(data)) is not None:
+        if b'"usage"' in data and (usage := usage_of(data)) is not None:
             reply.usage = usage
             if not passed and not orjson.loads(data).get("choices"):
                 continue
@@ -106,7 +112,7 @@ def _without(events: bytes, reply: Reply, passed: bool) -> bytes:
     return b"\n\n".join(left)
 
 
-def _usage(data: bytes) -> Usage | None:
+def usage_of(data: bytes) -> Usage | None:
     """Return the usage that a JSON body reports, None where it reports none that makes sense."""
     try:
         told: Any = orjson.loads(data)
@@ -115,8 +121,12 @@ def _usage(data: bytes) -> Usage | None:
             return None
         given = counted.get("prompt_tokens", counted.get("input_tokens", 0)) or 0
         made = counted.get("completion_tokens", counted.get("output_tokens", 0)) or 0
+        details = counted.get("prompt_tokens_details", counted.get("input_tokens_details"))
+        cached = details.get("cached_tokens") if isinstance(details, dict) else 0
     except orjson.JSONDecodeError:
         return None
     if not (isinstance(given, int) and isinstance(made, int) and given >= 0 and made >= 0):
         return None
+    if isinstance(cached, int) and 0 < cached <= given:
+        return Used(input_tokens=given, output_tokens=made, cached_tokens=cached)
     return Usage(input_tokens=given, output_tokens=made)
