@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 from filelock import FileLock
 
+from lyceum.core.errors import StoreError
 from lyceum.gateway.journal import Journal, dead
 
 log = logging.getLogger(__name__)
@@ -130,10 +131,10 @@ class Book:
         ended = False
         while not ended:
             self._wake.wait(SWEEP)
+            self._wake.clear()
             ended = self._ended
             if not ended:
                 time.sleep(BATCH)
-            self._wake.clear()
             try:
                 if time.monotonic() - swept > SWEEP:
                     self._take_over()
@@ -202,6 +203,11 @@ def usage(path: Path, by: Sequence[str], since: str = "", until: str = "9") -> l
     sums = ", ".join(f"SUM({one}) AS {one}" for one in SUMS)
     order = "day" if by[0] == "day" else "cost DESC"
     sql = f"SELECT {names}, {sums} FROM days WHERE day BETWEEN ? AND ? GROUP BY {names} ORDER BY {order}, {names}"
-    with _reading(path) as db:
-        db.row_factory = sqlite3.Row
-        return [dict(row) for row in db.execute(sql, (since, until))]
+    try:
+        with _reading(path) as db:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute(sql, (since, until))]
+    except sqlite3.Error as problem:
+        raise StoreError(
+            f"{path} cannot be read: {problem}.", hint="Try again; see `lyceum doctor`."
+        ) from problem
