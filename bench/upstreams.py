@@ -2,8 +2,10 @@
 
 `python bench/upstreams.py --tokens 50 --delay 0.02` prints its port and serves until it is killed. A prompt costs a
 token for each word of its messages, `prompt` or `input`; an answer has `max_tokens` words, or --tokens. GET /count
-tells what was served to the end and what was cut off. Each answer names its server in the header `x-upstream` and as
-`system_fingerprint`. Other benches use `started`.
+tells what was served to the end and what was cut off, GET /log the same of each request: its `user`, how it ended
+(served, failed, cut), tokens read and written. In `metadata`, `fail` names servers that answer 503 ("*" is all),
+`pause` the words of a stream after which nothing more comes, and `hang` never answers. Each answer names its server
+in the header `x-upstream` and as `system_fingerprint`. Other benches use `started`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,11 @@ class Count:
     cut: int = 0
     cut_tokens: int = 0
     by_model: dict[str, int] = field(default_factory=dict)
+    busy: int = 0
+    most_busy: int = 0
+
+
+LOG: list[tuple[str, str, int, int]] = []
 
 
 def words(value: Any) -> int:
@@ -57,6 +64,7 @@ class Upstream(asyncio.Protocol):
         self.waiting: list[tuple[bytes, bytes]] = []
         self.task: asyncio.Task[None] | None = None
         self.sent = 0  # tokens of the stream that is under way
+        self.asked: dict[str, Any] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
@@ -76,9 +84,11 @@ class Upstream(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.task is not None:
             self.waiting.append((self.path, self.body))
-        elif self.path in (b"/count", b"/health", b"/v1/models"):
+        elif self.path in (b"/count", b"/health", b"/v1/models", b"/log"):
             self._told()
         elif self.options.delay or self.options.gap:
+            self.count.busy += 1
+            self.count.most_busy = max(self.count.most_busy, self.count.busy)
             self.task = asyncio.get_running_loop().create_task(self._later(self.path, self.body))
         else:
             self._answer(self.path, orjson.loads(self.body))
@@ -88,10 +98,16 @@ class Upstream(asyncio.Protocol):
             self.task.cancel()
             self.count.cut += 1
             self.count.cut_tokens += self.sent
+            self.count.busy -= 1
+            self._log("cut", self._tokens(self.asked)[0], self.sent)
+
+    def _log(self, how: str, given: int, made: int) -> None:
+        LOG.append((str(self.asked.get("user", "")), how, given, made))
 
     def _told(self) -> None:
         listed = {"object": "list", "data": [{"id": self.options.name, "object": "model"}]}
-        self._write(orjson.dumps(listed if self.path == b"/v1/models" else self.count))
+        told = {b"/v1/models": listed, b"/log": LOG}.get(self.path, self.count)
+        self._write(orjson.dumps(told))
 
     def _write(self, body: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> None:
         self.transport.write(
@@ -100,26 +116,34 @@ class Upstream(asyncio.Protocol):
         )
 
     async def _later(self, path: bytes, body: bytes) -> None:
-        asked = orjson.loads(body)
-        await asyncio.sleep(self.options.delay)
+        self.asked = asked = orjson.loads(body)
+        await asyncio.sleep(3600 if self._meta("hang") else self.options.delay)
         if asked.get("stream") and self.options.gap and not self._refused():
             await self._streamed(path, asked)
         else:
             self._answer(path, asked)
         self.task = None
+        self.count.busy -= 1
         if self.waiting:
             self.path, self.body = self.waiting.pop(0)
             self.on_message_complete()
 
     def _refused(self) -> bool:
-        """Fail each nth request, where --errors asks for it."""
+        """Fail each nth request, where --errors asks for it, and those that name this server."""
+        if self._meta("fail") in ("*", self.options.name):
+            return True
         every = self.options.errors
         served = self.count.requests + self.count.failed + 1
         return bool(every) and served % every == 0
 
+    def _meta(self, name: str) -> Any:
+        return (self.asked.get("metadata") or {}).get(name)
+
     def _answer(self, path: bytes, asked: dict[str, Any]) -> None:
+        self.asked = asked
         if self._refused():
             self.count.failed += 1
+            self._log("failed", 0, 0)
             self._write(b'{"error":{"message":"A made-up failure.","type":"server_error"}}', b"503 Busy")
             return
         if asked.get("stream"):
@@ -137,7 +161,7 @@ class Upstream(asyncio.Protocol):
             self.transport.write(b"%x\r\n%s\r\n" % (len(one), one))
             if b'"content"' in one:
                 self.sent += 1
-                await asyncio.sleep(self.options.gap)
+                await asyncio.sleep(3600 if self.sent == self._meta("pause") else self.options.gap)
         self.transport.write(b"0\r\n\r\n")
         self.sent = 0
         self._counted(asked)
@@ -149,6 +173,7 @@ class Upstream(asyncio.Protocol):
 
     def _counted(self, asked: dict[str, Any]) -> None:
         given, made = self._tokens(asked)
+        self._log("served", given, made)
         self.count.requests += 1
         self.count.streams += bool(asked.get("stream"))
         self.count.prompt_tokens += given
@@ -192,14 +217,18 @@ class Upstream(asyncio.Protocol):
             "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": asked.get("model"),
             "system_fingerprint": self.options.name,
         }  # fmt: skip
-        told = [
-            {**base, "choices": [{"index": 0, "delta": {"content": "word "}}]}
-        ] * self._tokens(asked)[1]  # fmt: skip
+        given, made = self._tokens(asked)
+        told = [{**base, "choices": [{"index": 0, "delta": {"content": "word "}}]}] * made
+        if (asked.get("stream_options") or {}).get("continuous_usage_stats"):
+            told = [
+                {**one, "usage": {"prompt_tokens": given, "completion_tokens": at + 1}}
+                for at, one in enumerate(told)
+            ]
         told.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         if (asked.get("stream_options") or {}).get("include_usage"):
             told.append({**base, "choices": [], "usage": self._usage(asked)})
-        made = [b"data: " + orjson.dumps(one) + b"\n\n" for one in told]
-        return [head + b"transfer-encoding: chunked\r\n\r\n", *made, b"data: [DONE]\n\n"]
+        events = [b"data: " + orjson.dumps(one) + b"\n\n" for one in told]
+        return [head + b"transfer-encoding: chunked\r\n\r\n", *events, b"data: [DONE]\n\n"]
 
 
 async def serve(options: argparse.Namespace) -> None:
