@@ -22,11 +22,10 @@ from tests.gateway.upstream import Scene, played
 from tests.toys import run
 
 
-def workers(server: Server) -> list[psutil.Process]:
+def workers(server: Server) -> list[int]:
     """Return the processes that answer."""
-    return [
-        one for one in psutil.Process(server.process.pid).children() if "--worker=" in " ".join(one.cmdline())
-    ]
+    pid = server.process.pid
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def all_up(server: Server, many: int) -> None:
