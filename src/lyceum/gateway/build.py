@@ -18,7 +18,9 @@ from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
 from lyceum.gateway.counters import Counters
+from lyceum.gateway.hosts import Hosts
 from lyceum.gateway.meter import Meter
+from lyceum.gateway.redis import Redis
 from lyceum.gateway.route import Lane, Route
 from lyceum.gateway.upstream import OpenAI
 
@@ -44,6 +46,8 @@ class Build:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
         self.book: Book | None = None
+        self.hosts: Hosts | None = None
+        self.redis = ""
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
@@ -64,10 +68,19 @@ class Build:
             file = self.book.run / "limits" if self.book.journal.file >= 0 else None
             self.counters = Counters(file, self.book.worker, self.book.spent)
             self.book.start(self.counters.reap)
-        return Meter(forward, gateway, self.counters, self.book, table)
+        url = gateway.money.redis
+        if self.hosts is not None and url != self.redis:
+            self.hosts.close()
+            self.hosts = None
+        if url and self.hosts is None:
+            self.redis, self.hosts = url, Hosts(Redis(url), self.counters, self.folder)
+        return Meter(forward, gateway, self.counters, self.book, table, self.hosts)
 
     def close(self) -> None:
         """End idle connections, and write what was used."""
+        if self.hosts is not None:
+            self.hosts.close()
+            self.hosts = None
         if self.book is not None:
             self.book.close()
             self.counters.close()

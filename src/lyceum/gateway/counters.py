@@ -44,6 +44,10 @@ class Scope(NamedTuple):
     day: int
     month: int
 
+    def limits(self) -> tuple[int, int, int, int, int]:
+        """Return the numbers alone."""
+        return self.requests, self.tokens, self.calls, self.day, self.month
+
 
 class Refused(NamedTuple):
     """Which limit of whose is reached, and the seconds after which there is room again (-1: never)."""
@@ -113,14 +117,17 @@ class Counters:
             self._locked(False)
         return -1
 
-    def admit(self, scopes: tuple[Scope, ...], tokens: int, cost: int) -> Refused | int:
-        """Count a call in every scope, or in none and say why; return the second by which to settle it."""
+    def admit(self, scopes: tuple[Scope, ...], tokens: int, cost: int, held: bool = False) -> Refused | int:
+        """Count a call in every scope, or in none and say why; return the second by which to settle it.
+
+        What is `held` to limits elsewhere is counted in any case.
+        """
         now, words = int(self.clock()), self.words
         self._dated()
         self._locked(True)
         try:
             for scope in scopes:
-                if (refused := self._refused(scope, now, tokens, cost)) is not None:
+                if (refused := self._refused(scope, now, tokens, cost)) is not None and not held:
                     return refused
             for scope in scopes:
                 base, bucket = scope.base, now % SPAN + 2
@@ -177,6 +184,12 @@ class Counters:
         """Read what was spent off the usage book when it is next asked for."""
         self.words[base + DAY] = self.words[base + MONTH] = 0
 
+    def spending(self, base: int) -> tuple[int, int]:
+        """Return what was spent in this day and month, as far as it has been asked for."""
+        words = self.words
+        day = words[base + DAY + 1] if words[base + DAY] == self._day else 0
+        return day, words[base + MONTH + 1] if words[base + MONTH] == self._month else 0
+
     def today(self) -> int:
         """Return the number of the calendar's day."""
         self._dated()
@@ -210,7 +223,7 @@ class Counters:
                     words[at] = period
                 spent = words[at + 1] + words[base + RESERVED]
                 if cost and spent + cost > limit:
-                    return Refused(name, scope, self._left(name) if cost <= limit else -1)
+                    return Refused(name, scope, self.left(name) if cost <= limit else -1)
         return None
 
     def _moved(self, at: int, now: int) -> None:
@@ -234,7 +247,7 @@ class Counters:
                 return float(second + SPAN - now)
         return -1
 
-    def _left(self, name: str) -> float:
+    def left(self, name: str) -> float:
         """Return the seconds until the day or month ends."""
         now = datetime.fromtimestamp(self.wall(), UTC)
         end = datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=1)

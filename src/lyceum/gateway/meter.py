@@ -6,6 +6,7 @@ What a call may use is reserved before it is made and settled by what the upstre
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -20,8 +21,10 @@ from lyceum.gateway.book import Book
 from lyceum.gateway.call import Call, Forward, Reply
 from lyceum.gateway.config import Gateway, Limits, Price
 from lyceum.gateway.counters import Counters, Refused, Scope
+from lyceum.gateway.hosts import Hosts, Taken
 from lyceum.gateway.upstream import usage_of
 
+log = logging.getLogger(__name__)
 LEFT = 499  # the status of a call whose client has left
 
 SAID = {
@@ -53,13 +56,15 @@ class Meter:
     """
 
     def __init__(
-        self, inner: Forward, gateway: Gateway, counters: Counters, book: Book, table: Mapping[str, Price]
-    ) -> None:
+        self, inner: Forward, gateway: Gateway, counters: Counters, book: Book, table: Mapping[str, Price],
+        hosts: Hosts | None = None,
+    ) -> None:  # fmt: skip
         self.inner, self.gateway, self.counters, self.book = inner, gateway, counters, book
         self.keys = {one.id: one for one in gateway.key}
         self.models = {one.name: one for one in gateway.model}
         self.limits: dict[tuple[str, str], Limits] = {(one.of, one.name): one for one in gateway.limit}
         self.plans: dict[tuple[str, str], Plan] = {}
+        self.hosts, self.alone = hosts, False
         self.prices = {
             (model.name, one.url): prices.of(one, model.name, table)
             for model in gateway.model
@@ -75,10 +80,17 @@ class Meter:
             )
         given, output = prices.estimated(call, self.gateway.money.output)
         reserved = prices.cost(plan.price, Usage(input_tokens=given, output_tokens=output))
-        second = self.counters.admit(plan.scopes, given + output, reserved) if plan.scopes else 0
-        if isinstance(second, Refused):
-            raise refused(second)
+        elsewhere = None
+        if plan.scopes and self.hosts is not None:
+            elsewhere = await self._elsewhere(plan.scopes, given + output, reserved)
+        second = 0
+        if plan.scopes:
+            found = self.counters.admit(plan.scopes, given + output, reserved, elsewhere is not None)
+            if isinstance(found, Refused):
+                raise refused(found)
+            second = found
         held = Held(self, plan, call, (given, output), reserved, second)
+        held.elsewhere = elsewhere
         try:
             reply = await self.inner(call)
         except BaseException as problem:
@@ -96,6 +108,22 @@ class Meter:
     def counted(self, call: Call, reply: Reply) -> None:
         """Write down a call that nobody waited for and no limit held back, such as a shadow's."""
         Held(self, Plan((), Price(), "", self.gateway.resolved(call.model)), call, (0, 0), 0, 0).settle(reply)
+
+    async def _elsewhere(self, scopes: tuple[Scope, ...], tokens: int, cost: int) -> Taken | None:
+        """Ask Redis; when it does not answer, refuse or go on by this host's counts."""
+        assert self.hosts is not None
+        found = await self.hosts.admit(scopes, tokens, cost)
+        if isinstance(found, Refused):
+            raise refused(found)
+        if (found is None) != self.alone:
+            self.alone = found is None
+            log.warning(
+                "Redis %s.",
+                "does not answer: limits hold for each host alone" if self.alone else "answers again",
+            )
+        if found is None and self.gateway.money.closed:
+            raise Busy("Redis does not answer.", hint="Start it again.", code="limits", wait=1)
+        return found
 
     def _planned(self, call: Call) -> Plan:
         key = self.keys.get(call.key)
@@ -142,6 +170,7 @@ class Held:
         self.meter, self.plan, self.call = meter, plan, call
         self.tokens, self.reserved, self.second = tokens, reserved, second
         self.pieces, self.settled = 0, False
+        self.elsewhere: Taken | None = None  # of the counts in Redis
         self.day = meter.counters.today()
         self.row: list[Any] = [
             "", time.time(), meter.counters.date, call.key, plan.user, call.tenant, plan.model[:100], "", call.path,
@@ -195,6 +224,10 @@ class Held:
                 (sum(self.tokens), self.reserved),
                 (given + output, money),
             )
+            if self.elsewhere is not None and self.meter.hosts is not None:
+                self.meter.hosts.settle(
+                    self.plan.scopes, self.elsewhere, given + output - sum(self.tokens), self.reserved
+                )
         self.meter.book.settle(self.record, row)
         facts["cost"] = money
 
@@ -230,7 +263,7 @@ def refused(found: Refused) -> RateLimited:
     if found.wait < 0:
         told = f"The call may use more than the limit of {whose} lets through at all ({what})."
     else:
-        most = found.scope[3 + list(SAID).index(found.limit)]
-        told = f"The limit of {whose} is reached: {prices.shown(int(most)) if budget else most} {what}."
+        most = found.scope.limits()[list(SAID).index(found.limit)]
+        told = f"The limit of {whose} is reached: {prices.shown(most) if budget else most} {what}."
     code = "insufficient_quota" if budget else "rate_limit_exceeded"
     return RateLimited(told, hint=hint, code=code, wait=found.wait if found.wait > 0 else None)
