@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,8 +14,8 @@ from lyceum.core.errors import ProviderError
 from lyceum.core.types import Usage
 from lyceum.gateway.cache import Cached, Layers
 from lyceum.gateway.call import Call, Reply
-from lyceum.gateway.config import Cache
 from lyceum.gateway.identity import Identity
+from lyceum.gateway.layers import Memory
 from tests.toys import run
 
 PATH = "/v1/chat/completions"
@@ -98,8 +97,8 @@ class Model:
         reply.usage = Usage(input_tokens=3, output_tokens=4)
 
 
-def cached(model: Model, folder: Path | None = None, **more: Any) -> Cached:
-    layers = more.pop("layers", None) or Layers(Cache(exact="memory"), folder or Path("/nowhere"))
+def cached(model: Model, **more: Any) -> Cached:
+    layers = more.pop("layers", None) or Layers(Memory(1 << 20))
     seconds = more.pop("seconds", 60.0)
     return Cached(model, layers, Identity(more.pop("routed", lambda name: name), **more), seconds)
 

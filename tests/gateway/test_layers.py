@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from lyceum.core.errors import ConfigError, StoreError
-from lyceum.gateway.cache import Cached, Layers
+from lyceum.core.errors import ConfigError
+from lyceum.gateway.cache import Cached, Caches, Layers
 from lyceum.gateway.config import Cache, parsed
-from lyceum.gateway.layers import Shared
+from lyceum.gateway.layers import Memory, Shared
 from lyceum.gateway.redis import AGAIN, Redis
 from tests.gateway.redis import needs_redis, redis
 from tests.gateway.test_cache import Model, ask, cached, call
@@ -88,8 +88,17 @@ def test_a_disk_that_is_full_costs_no_call(tmp_path: Path) -> None:
     assert found.stdout == "True b'kept'\n", found.stderr
 
 
+def opened(folder: Path, url: str = "") -> Layers:
+    return Caches(folder).layers(Cache(exact="redis" if url else "lmdb", redis=url, megabytes=1))
+
+
+def close(layers: Layers) -> None:
+    for layer in layers.shared:
+        layer.close()
+
+
 def kept_in(folder: Path) -> Path:
-    return next(folder.glob("boot-*/data.mdb"))
+    return next(folder.glob("cache-1/boot-*/data.mdb"))
 
 
 def damage(file: Path, how: str) -> None:
@@ -108,35 +117,35 @@ def damage(file: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["noise", "cut", "empty", "zeros"])
 def test_a_damaged_file_begins_anew(tmp_path: Path, how: str) -> None:
     async def play() -> None:
-        layers = Layers(Cache(exact="lmdb", megabytes=1), tmp_path)
+        layers = opened(tmp_path)
         cache = cached(Model(), layers=layers)
         for number in range(20):
             await ask(cache, call(f"question {number}"))
-        layers.close()
+        close(layers)
         damage(kept_in(tmp_path), how)
-        layers = Layers(Cache(exact="lmdb", megabytes=1), tmp_path)
+        layers = opened(tmp_path)
         cache = cached(Model(), layers=layers)
         for how_found in ("miss", "hit-exact"):
             for number in range(20):
-                layers.memory = Layers(Cache(exact="memory"), tmp_path).memory
+                layers.memory = Memory(1 << 20)
                 assert (await ask(cache, call(f"question {number}")))[1] == how_found
-        layers.close()
+        close(layers)
 
     run(play())
 
 
 def test_a_changed_byte_is_no_answer(tmp_path: Path) -> None:
     async def play() -> None:
-        layers = Layers(Cache(exact="lmdb", megabytes=1), tmp_path)
+        layers = opened(tmp_path)
         await ask(cached(Model(), layers=layers), call())
-        layers.close()
+        close(layers)
         file = kept_in(tmp_path)
         data = file.read_bytes()
         assert data.count(b"answer 1") == 1
         file.write_bytes(data.replace(b"answer 1", b"answer 7"))
-        layers = Layers(Cache(exact="lmdb", megabytes=1), tmp_path)
+        layers = opened(tmp_path)
         assert (await ask(cached(Model(), layers=layers), call()))[1] == "miss"
-        layers.close()
+        close(layers)
 
     run(play())
 
@@ -150,14 +159,13 @@ def test_another_boot_leaves_its_file(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="ascii")
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(ConfigError, match="cannot be opened"):
         Shared(tmp_path / "file", 1 << 20)
 
 
-def worker(folder: Path, layers: Layers | None = None, url: str = "") -> Cached:
+def worker(folder: Path, url: str = "") -> Cached:
     """Return the cache of another worker, whose own memory is empty."""
-    made = layers or Layers(Cache(exact="redis" if url else "lmdb", redis=url, megabytes=1), folder)
-    return cached(Model(), layers=made)
+    return cached(Model(), layers=opened(folder, url))
 
 
 async def until(ready: Redis) -> None:
@@ -194,7 +202,7 @@ def test_hosts_share_redis(tmp_path: Path) -> None:
             many = [layer(here).get(b"%d" % at) for at in range(100)]
             assert set(await asyncio.gather(*many)) == {None}
             for cache in (here, there):
-                cache.layers.close()
+                close(cache.layers)
 
     run(play())
 
@@ -230,7 +238,7 @@ def test_redis_dies_and_comes_back(tmp_path: Path) -> None:
             await until(layer(other))
             assert (await ask(other, call("after")))[1] == "hit-exact"
             for one in (cache, other):
-                one.layers.close()
+                close(one.layers)
 
     run(play())
 
@@ -250,7 +258,7 @@ def test_a_redis_that_hangs_is_waited_for_once(tmp_path: Path) -> None:
             assert layer(cache).failed <= 2 or time.monotonic() - begun[1] > AGAIN
             server.signal(signal.SIGCONT)
             await until(layer(cache))
-            cache.layers.close()
+            close(cache.layers)
 
     run(play())
 
@@ -268,7 +276,7 @@ def test_a_redis_that_refuses_is_one_that_is_away(tmp_path: Path) -> None:
             opened.put(b"a", b"b", 1)
             assert await opened.get(b"a") == b"b"
             opened.close()
-            shut.layers.close()
+            close(shut.layers)
 
     run(play())
 
@@ -302,4 +310,4 @@ def test_the_configuration_names_redis(tmp_path: Path) -> None:
         with pytest.raises(ConfigError):
             parsed(f"[cache]\n{wrong}")
     with pytest.raises(ConfigError, match="NOWHERE holds no address"):
-        Layers(Cache(exact="redis", redis="env:NOWHERE"), tmp_path, {})
+        Caches(tmp_path, {}).layers(Cache(exact="redis", redis="env:NOWHERE"))

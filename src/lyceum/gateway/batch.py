@@ -16,6 +16,7 @@ import orjson
 
 from lyceum.core.types import Usage
 from lyceum.gateway.call import Call, Forward, Reply
+from lyceum.gateway.config import Gateway
 
 AGAIN = frozenset({408, 429, 500, 502, 503, 504, 529})
 TEXTS = {"/v1/embeddings": ("input", "data"), "/v1/rerank": ("documents", "results")}
@@ -40,6 +41,14 @@ class Batched:
         self.inner, self.windows = inner, windows
         self._open: dict[bytes, Batch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def around(cls, inner: Forward, gateway: Gateway) -> Forward:
+        """Return `inner` with what the models of a configuration ask for."""
+        names = {alias: gateway.resolved(alias) for alias in gateway.alias}
+        waits = {one.name: (one.batch_ms / 1000, one.batch_items) for one in gateway.model if one.batch_ms}
+        windows = {**waits, **{alias: waits[name] for alias, name in names.items() if name in waits}}
+        return cls(inner, windows) if windows else inner
 
     async def __call__(self, call: Call) -> Reply:
         """Return the call's own reply."""

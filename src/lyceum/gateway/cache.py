@@ -9,39 +9,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 from lyceum.core.errors import ConfigError
 from lyceum.core.types import Usage
+from lyceum.gateway.batch import Batched
 from lyceum.gateway.call import Call, Forward, Reply
-from lyceum.gateway.config import Cache
+from lyceum.gateway.config import Cache, Gateway
 from lyceum.gateway.entry import Entry, given, kept, unpacked
 from lyceum.gateway.flight import SingleFlight
 from lyceum.gateway.identity import Identity
 from lyceum.gateway.layers import Layer, Memory, Shared
 from lyceum.gateway.redis import Redis
-from lyceum.gateway.semantic import Semantic
+from lyceum.gateway.semantic import Embed, Semantic
 
 HEADER = "x-lyceum-cache"
 
 
 class Layers:
-    """The layers of a configuration; they outlive a change of anything else. `folder` is where workers share."""
+    """The memory and the layers behind it, nearest first."""
 
-    def __init__(self, cache: Cache, folder: Path, environment: Mapping[str, str] = os.environ) -> None:
-        most = cache.megabytes << 20
-        self.memory = Memory(most)
-        self.shared: list[Layer] = []
-        if cache.exact in ("lmdb", "redis"):
-            self.shared.append(Shared(folder, most))
-        if cache.exact == "redis":
-            name = cache.redis.removeprefix("env:")
-            url = cache.redis if name == cache.redis else environment.get(name, "")
-            if not url:
-                raise ConfigError(f"{name} holds no address of Redis.", hint=f"Set {name} to redis://…")
-            self.shared.append(Redis(url))
+    def __init__(self, memory: Memory, shared: Sequence[Layer] = ()) -> None:
+        self.memory, self.shared = memory, shared
 
     async def get(self, key: bytes) -> Entry | None:
         """Return an entry from the nearest layer, and keep it in those before."""
@@ -64,11 +55,6 @@ class Layers:
             data = entry.packed()
             for layer in self.shared:
                 layer.put(key, data, seconds)
-
-    def close(self) -> None:
-        """Close what is open."""
-        for layer in self.shared:
-            layer.close()
 
 
 class Cached:
@@ -145,3 +131,65 @@ class Cached:
 def _marked(reply: Reply) -> Reply:
     reply.headers.setdefault(HEADER, "miss")
     return reply
+
+
+class Caches:
+    """Puts the caches of a configuration around a Forward; what is kept outlives the configuration.
+
+    `folder` is where workers share, `version` says how far the index has come, `embed` makes unit vectors of texts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str] = os.environ,
+        version: Callable[[], object] = str,
+        embed: Embed | None = None,
+    ) -> None:
+        self.folder, self.environment, self.version = folder, environment, version
+        self.semantic = None if embed is None else Semantic(embed)
+        self._memories: dict[int, Memory] = {}
+        self._shared: dict[str, Layer] = {}
+
+    def __call__(self, inner: Forward, gateway: Gateway) -> Forward:
+        """Return `inner` behind its caches. Raises ConfigError where one cannot be opened."""
+        inner = Batched.around(inner, gateway)
+        cache = gateway.cache
+        if cache.exact == "none":
+            return inner
+        if cache.semantic and self.semantic is None:
+            raise ConfigError("A semantic cache needs an encoder.", hint="Run: lyceum models add minilm")
+        identity = Identity(_routes(gateway).__getitem__, self.version, cache.temperature)
+        if self.semantic is not None:
+            self.semantic.identity, self.semantic.least = identity, cache.semantic
+        return Cached(
+            inner, self.layers(cache), identity, cache.seconds, self.semantic if cache.semantic else None
+        )
+
+    def layers(self, cache: Cache) -> Layers:
+        """Return the layers of a configuration; one that is open stays open, for calls may be using it."""
+        most, shared = cache.megabytes << 20, []
+        if cache.exact in ("lmdb", "redis"):
+            folder = self.folder / f"cache-{cache.megabytes}"
+            shared.append(self._shared.get(str(folder)) or Shared(folder, most))
+            self._shared[str(folder)] = shared[-1]
+        if cache.exact == "redis":
+            name = cache.redis.removeprefix("env:")
+            url = cache.redis if name == cache.redis else self.environment.get(name, "")
+            if not url:
+                raise ConfigError(f"{name} holds no address of Redis.", hint=f"Set {name} to redis://…")
+            shared.append(self._shared.setdefault(url, Redis(url)))
+        return Layers(self._memories.setdefault(most, Memory(most)), shared)
+
+    def close(self) -> None:
+        """Close files and connections."""
+        for layer in self._shared.values():
+            layer.close()
+
+
+def _routes(gateway: Gateway) -> Mapping[str, str]:
+    """Return for each model and alias what stands for where it runs, so that a model that moved is another one."""
+    places = {
+        one.name: f"{one.name} {[(t.kind, t.url, t.model) for t in one.targets]}" for one in gateway.model
+    }
+    return {**places, **{alias: places[gateway.resolved(alias)] for alias in gateway.alias}}

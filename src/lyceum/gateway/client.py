@@ -12,6 +12,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -45,8 +46,7 @@ class Connection(asyncio.Protocol):
     # --- what asyncio calls ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         self.started = True

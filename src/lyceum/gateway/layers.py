@@ -14,7 +14,7 @@ from typing import Protocol
 
 import lmdb
 
-from lyceum.core.errors import StoreError
+from lyceum.core.errors import ConfigError
 from lyceum.gateway.entry import Entry
 
 OVER = 200  # bytes that an entry takes beside its body
@@ -108,7 +108,7 @@ class Shared:
                 sync=False, metasync=False,
             )  # fmt: skip
         except (OSError, lmdb.DiskError) as problem:
-            raise StoreError(
+            raise ConfigError(
                 f"The cache in {self.folder} cannot be opened: {problem}.", hint="Make its folder writable."
             ) from problem
         self.env.reader_check()

@@ -34,8 +34,8 @@ Vector = npt.NDArray[np.float32]
 class Semantic:
     """`embed` gives unit vectors, off the event loop; `least` is the cosine from which two questions may be one."""
 
-    def __init__(self, embed: Embed, identity: Identity, least: float) -> None:
-        self.least, self.identity = least, identity
+    def __init__(self, embed: Embed, identity: Identity | None = None, least: float = 1.0) -> None:
+        self.identity, self.least = identity or Identity(str), least
         self._encoded = Together(embed)
         self._groups: OrderedDict[bytes, Group] = OrderedDict()
         self._rows = 0
