@@ -18,9 +18,9 @@ import rjieba
 
 _quoted = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」|《[^》]+》|`[^`]+`|(?<!\w)'[^']+'(?!\w)")
 _token = re.compile(
-    r"\x00\d+|[\u3400-\u9fff]+|[-+]?[$€£¥]?\d[\w.,:/%-]*\w%?|[-+]?[$€£¥]?\d%?|\w[\w.+#@/&-]*[\w+#]|\w|[%$€£¥+=<>*/&#@^-]"
+    r"\x00\d+|[-+]?[$€£¥]?\d[\w.,:/%-]*\w%?|[-+]?[$€£¥]?\d%?|\w[\w.+#@/&-]*[\w+#]|\w|[%$€£¥+=<>*/&#@^-]"
 )
-_cjk = re.compile(r"[\u3400-\u9fff]")
+_cjk = re.compile(r"[\u3400-\u9fff]+")
 _grouped = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 ME, YOU = (
     frozenset({"my", "our", "我的", "我们的", "我"}),
@@ -77,11 +77,12 @@ def form(text: str) -> Form:
     patterns, soft = _tables()
     for pattern, becomes in patterns:
         text = pattern.sub(becomes, text)
+    text = _cjk.sub(r" \g<0> ", text.replace("'s ", " "))
     tokens = _token.findall(text)
-    left = ["?"] if tokens and tokens[0] in BEGIN else []
+    left = ["?"] if (tokens and tokens[0] in BEGIN) or "吗" in text else []
     for token in tokens:
         if token not in soft:
-            left += [word for word in _words(token, quoted) if word not in soft]
+            left += [word for word in _words(token, quoted) if word not in soft and word != "吗"]
     return Form(tuple(left), _turned(left), persons)
 
 
@@ -91,6 +92,8 @@ def _words(token: str, quoted: list[str]) -> list[str]:
         return [f"\x00{quoted[int(token[1:])]}"]
     if _cjk.match(token):
         return [word for word in rjieba.cut(token) if word.strip()]
+    if "-" in token and token.replace("-", "").isalpha():
+        return [_stem(word) for word in token.split("-") if word]
     return [NUMBERS.get(token, _stem(token))]
 
 
@@ -133,5 +136,7 @@ def _tables() -> tuple[list[tuple[re.Pattern[str], str]], frozenset[str]]:
         elif line and not line.startswith("#"):
             written, _, becomes = line.rpartition(" = ")
             around = (r"(?<![\w'-])", r"(?![\w'-])") if bounded else ("", "")
-            patterns.append((re.compile(f"{around[0]}(?:{written}){around[1]}"), f" {becomes} "))
+            patterns.append(
+                (re.compile(f"{around[0]}(?:{written}){around[1]}"), becomes if bounded else f" {becomes} ")
+            )
     return patterns, soft
