@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import rjieba
@@ -20,6 +20,7 @@ _quoted = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」|《[^》]+》|`[^`
 _token = re.compile(
     r"\x00\d+|[-+]?[$€£¥]?\d[\w.,:/%-]*\w%?|[-+]?[$€£¥]?\d%?|\w[\w.+#@/&-]*[\w+#]|\w|[%$€£¥+=<>*/&#@^-]"
 )
+_word = re.compile(r"\w+")
 _cjk = re.compile(r"[\u3400-\u9fff]+")
 _grouped = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 ME, YOU = (
@@ -49,8 +50,9 @@ class Form:
     persons: frozenset[str]
 
 
-def same(one: Form, other: Form) -> bool:
+def same(text: str, another: str) -> bool:
     """Say whether two questions ask the same."""
+    one, other = form(text), form(another)
     if one.persons and other.persons and one.persons != other.persons:
         return False
     return bool(one.words) and (
@@ -58,6 +60,7 @@ def same(one: Form, other: Form) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def form(text: str) -> Form:
     """Return the form of a question."""
     text = _grouped.sub("", unicodedata.normalize("NFKC", text).replace("’", "'").strip())
@@ -70,9 +73,8 @@ def form(text: str) -> Form:
     text = _quoted.sub(kept, text)
     persons = _persons(text.lower())
     loud = text.isupper()
-    text = " ".join(
-        word if word.isupper() and not loud and word.lower() in ORDINARY else word.lower()
-        for word in text.split()
+    text = _word.sub(
+        lambda found: found.group() if _meant(found.group(), loud) else found.group().lower(), text
     )
     patterns, soft = _tables()
     for pattern, becomes in patterns:
@@ -84,6 +86,11 @@ def form(text: str) -> Form:
         if token not in soft:
             left += [word for word in _words(token, quoted) if word not in soft and word != "吗"]
     return Form(tuple(left), _turned(left), persons)
+
+
+def _meant(word: str, loud: bool) -> bool:
+    """Say whether capitals change what a word means: IT is not it."""
+    return len(word) > 1 and word.isupper() and not loud and word.lower() in ORDINARY
 
 
 def _words(token: str, quoted: list[str]) -> list[str]:
