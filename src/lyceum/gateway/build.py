@@ -14,6 +14,7 @@ from pathlib import Path
 from lyceum.core.errors import ConfigError
 from lyceum.gateway import anthropic, messages, ollama, prices, responses
 from lyceum.gateway.book import Book
+from lyceum.gateway.cache import Caches
 from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
@@ -24,6 +25,7 @@ from lyceum.gateway.pool import Kept
 from lyceum.gateway.probe import Probes
 from lyceum.gateway.redis import Redis
 from lyceum.gateway.route import Route, routed
+from lyceum.gateway.semantic import Embed
 from lyceum.gateway.shadow import Seen, Shadow
 from lyceum.gateway.translate import Paths, Translated
 from lyceum.gateway.upstream import Anthropic, OpenAI
@@ -46,10 +48,16 @@ class Build:
     """Makes what serves a configuration; `folder` is for files, `inside` reaches targets in this process."""
 
     def __init__(
-        self, folder: Path, inside: Inside | None = None, environment: Mapping[str, str] = os.environ
+        self,
+        folder: Path,
+        inside: Inside | None = None,
+        environment: Mapping[str, str] = os.environ,
+        version: Callable[[], object] = str,
+        embed: Embed | None = None,
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
+        self.caches = Caches(folder, environment, version, embed)
         self.kept: dict[str, Kept] = {}
         self.shadowed: dict[str, Seen] = {}
         self.probes = Probes()
@@ -63,7 +71,8 @@ class Build:
         forward: Forward = route
         if any(one.shadow for one in gateway.model):
             forward = Shadow(forward, gateway, route, self.shadowed)
-        # Policies, innermost first: single-flight, cache, budget, limit.
+        # Policies, innermost first: batches, single-flight, cache, budget, limit.
+        forward = self.caches(forward, gateway)
         if gateway.model:
             forward = self._metered(forward, gateway)
         return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
@@ -95,6 +104,7 @@ class Build:
             self.book = None
         for client in self.clients.values():
             client.close()
+        self.caches.close()
 
     def _reached(self, target: Target, model: Model) -> Forward:
         waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)
