@@ -67,7 +67,7 @@ def test_models_weights_aliases_and_keys_change(client: TestClient, file: Path) 
     assert client.put(f"{ADMIN}/model/org/chat.v1/weights", json=[0.25, 4]).status_code == 200
     assert client.put(f"{ADMIN}/alias/latest", json={"model": "new"}).status_code == 200
     made = client.post(f"{ADMIN}/key", json={"id": "bob", "models": ["latest"], "tenant": "eu"})
-    assert (made.status_code, len(made.json()["secret"])) == (201, 46)
+    assert (made.status_code, len(made.json()["secret"])) == (201, 53)
     assert client.put(f"{ADMIN}/key/ann", json={"budget_day": 5}).status_code == 200
     live: Live = client.app.state.gateway  # type: ignore[attr-defined]
     on_disk = parsed(file.read_text(encoding="utf-8"))

@@ -31,6 +31,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 JSON = {"content-type": "application/json"}
 MODELS = "/v1/models"
 ALONE = frozenset(("/v1/completions", "/v1/messages"))  # what the application behind does not serve
+OPTIONAL = "/v1/rerank"  # names no model where it means Lyceum's own
 PATHS = ALONE | {MODELS, "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
 
 
@@ -151,7 +152,7 @@ def _call(path: str, headers: Mapping[str, str], body: bytes, key: Key | None) -
         raise InvalidInput(
             f"The body is no JSON: {problem}.", hint="Send a JSON object.", code="json"
         ) from problem
-    model = asked.get("model") if isinstance(asked, dict) else None
+    model = asked.get("model", "" if path == OPTIONAL else None) if isinstance(asked, dict) else None
     if not isinstance(model, str):
         raise InvalidInput("The body names no model.", hint='Send {"model": "…", …}.', code="model")
     call = Call(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
+from filelock import FileLock
 
 from lyceum.core.errors import ConfigError, InvalidInput, NotFound
 from lyceum.gateway.config import Strict, written
@@ -23,7 +24,6 @@ router = APIRouter(prefix="/admin/gateway")
 Table = dict[str, Any]
 NAMED = {"model": "name", "key": "id"}
 _secret = re.compile(r"://[^/@\s]*@")
-_one_at_a_time = asyncio.Lock()
 
 
 class Meant(Strict):
@@ -76,7 +76,7 @@ async def put_weights(name: str, told: list[float], request: Request) -> Table:
 @router.post("/key", status_code=201)
 async def make_key(told: Table, request: Request) -> Table:
     """Make a virtual key; its secret is in this response and nowhere else."""
-    secret = f"ly-{secrets.token_urlsafe(32)}"
+    secret = f"sk-lyceum-{secrets.token_urlsafe(32)}"
     made = {**told, "sha256": hashlib.sha256(secret.encode()).hexdigest()}
     await _changed(request, lambda tables: tables.setdefault("key", []).append(made))
     return {**_shown(made), "secret": secret}
@@ -112,7 +112,9 @@ async def remove(table: Literal["model", "key"], name: str, request: Request) ->
 
 async def _changed(request: Request, change: Callable[[Table], object]) -> Table:
     live: Live = request.app.state.gateway
-    async with _one_at_a_time:
+    lock = FileLock(f"{live.file}.lock", thread_local=False)  # other processes change it too
+    await asyncio.to_thread(lock.acquire)
+    try:
         live.look()
         if live.problem:
             raise InvalidInput(live.problem, hint="Correct the file first.", code="gateway_file", status=409)
@@ -122,6 +124,8 @@ async def _changed(request: Request, change: Callable[[Table], object]) -> Table
             await live.write(written(tables))
         except (ConfigError, UnicodeError) as problem:
             raise InvalidInput(str(problem), hint="Nothing was changed.", code="gateway") from problem
+    finally:
+        lock.release()
     return await read(request)
 
 
