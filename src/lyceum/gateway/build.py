@@ -16,7 +16,10 @@ from lyceum.gateway import anthropic, messages, ollama, responses
 from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
-from lyceum.gateway.route import Lane, Route
+from lyceum.gateway.pool import Kept
+from lyceum.gateway.probe import Probes
+from lyceum.gateway.route import Route, routed
+from lyceum.gateway.shadow import Seen, Shadow
 from lyceum.gateway.translate import Paths, Translated
 from lyceum.gateway.upstream import Anthropic, OpenAI
 
@@ -42,19 +45,22 @@ class Build:
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
+        self.kept: dict[str, Kept] = {}
+        self.shadowed: dict[str, Seen] = {}
+        self.probes = Probes()
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
-        route = Route(
-            gateway,
-            {one.name: [Lane(t, self._reached(t, one)) for t in one.targets] for one in gateway.model},
-        )
+        route = routed(gateway, self._reached, self.kept, self.folder)
         forward: Forward = route
+        if any(one.shadow for one in gateway.model):
+            forward = Shadow(forward, gateway, route, self.shadowed)
         # Policies, innermost first: single-flight, cache, budget, limit.
         return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
 
     def close(self) -> None:
         """End idle connections."""
+        self.probes.close()
         for client in self.clients.values():
             client.close()
 
