@@ -132,6 +132,20 @@ def test_it_needs_the_token(file: Path) -> None:
         )
 
 
+def test_guesses_at_a_key_have_to_wait(file: Path) -> None:
+    asked = {"model": "gpt", "messages": []}
+    with shelf(
+        file.parent, LYCEUM_TOKEN="sesame", LYCEUM_SERVE__RATE="0.01", LYCEUM_SERVE__BURST="3"
+    ) as client:
+        guesses = [
+            client.post(
+                "/v1/chat/completions", json=asked, headers={"Authorization": f"Bearer {number}"}
+            ).status_code
+            for number in range(5)
+        ]
+    assert guesses == [401, 401, 401, 429, 429]
+
+
 @pytest.mark.parametrize("text", ['q"uo\\te', "new\nline", "\x7f", "ünï", "🙂", "a.b", ""])
 def test_what_is_written_is_read_again(text: str) -> None:
     tables = {
