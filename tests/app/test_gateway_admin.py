@@ -16,7 +16,8 @@ from lyceum.gateway.live import Live
 from tests.app.fronted import fronted
 from tests.app.fronted import written as put
 from tests.app.shelf import shelf
-from tests.gateway.upstream import played, reply
+from tests.gateway.anthropic_wire import typed
+from tests.gateway.upstream import chunked, played, reply
 from tests.toys import run
 
 FILE = """
@@ -190,5 +191,35 @@ def test_a_hundred_changes_under_load_drop_nothing(tmp_path: Path) -> None:
             assert set(codes) == {200}
             assert len(codes) > 50
             assert min(len(one.requests), len(two.requests)) > 5
+
+    run(play())
+
+
+def test_a_stream_that_has_begun_ends_on_what_it_began_with(tmp_path: Path) -> None:
+    go_on = asyncio.Event()
+    word = b'data: {"choices": []}\n\n'
+
+    async def slow(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(typed(chunked(word, end=False), "text/event-stream"))
+        async with asyncio.timeout(10):
+            await go_on.wait()
+        writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(word), word))
+
+    async def play() -> None:
+        async with played(slow) as server:
+            file = tmp_path / "gateway.toml"
+            put(file, f"{server.url}/v1")
+            asked = {"model": "chat", "messages": [], "stream": True}
+            async with (
+                fronted(file) as (live, http),
+                http.stream("POST", "/v1/chat/completions", json=asked) as found,
+            ):
+                pieces = found.aiter_raw()
+                assert await anext(pieces) == word
+                await live.write('[[model]]\nname = "other"\ntargets = [{url = "http://127.0.0.1:9"}]\n')
+                gone = await http.post("/v1/messages", json=asked)
+                assert gone.status_code == 404
+                go_on.set()
+                assert b"".join([one async for one in pieces]) == word
 
     run(play())
