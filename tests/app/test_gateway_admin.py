@@ -96,7 +96,7 @@ def test_models_weights_aliases_and_keys_change(client: TestClient, file: Path) 
      ("PUT", "model/new", {"targets": [{"url": "http://x"}], "x": 1}, 400, "Extra"),
      ("PUT", "alias/x", {"model": "nowhere"}, 400, "nowhere"), ("PUT", "alias/x", {}, 400, "model"),
      ("PUT", "model/org/chat.v1/weights", [1], 400, "2 targets"), ("DELETE", "model/none", None, 404, "none"),
-     ("DELETE", "model/org/chat.v1", None, 400, "is no model"), ("POST", "key", {"id": "ann"}, 400, "one id"),
+     ("DELETE", "model/org/chat.v1", None, 400, "is no model"), ("POST", "key", {"id": "ann"}, 400, "There is a key"),
      ("PUT", "key/new", {"tenant": "x"}, 400, "sha256"), ("DELETE", "alias/none", None, 404, "none"),
      ("PUT", "model/n", {"targets": [{"url": "http://x", "key": "sk-1"}]}, 400, "key"),
      ("PUT", "model/n", {"targets": None}, 400, ""), ("PUT", "model/n", {"targets": [{"url": "\ud800"}]}, 400, "")],

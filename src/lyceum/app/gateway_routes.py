@@ -7,9 +7,7 @@ refused with the reason, and nothing has changed. The guard lets in who has the 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-import secrets
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -17,6 +15,7 @@ from fastapi import APIRouter, Request
 from filelock import FileLock
 
 from lyceum.core.errors import ConfigError, InvalidInput, NotFound
+from lyceum.gateway import keys
 from lyceum.gateway.config import Strict, written
 from lyceum.gateway.live import Live
 
@@ -76,10 +75,13 @@ async def put_weights(name: str, told: list[float], request: Request) -> Table:
 @router.post("/key", status_code=201)
 async def make_key(told: Table, request: Request) -> Table:
     """Make a virtual key; its secret is in this response and nowhere else."""
-    secret = f"sk-lyceum-{secrets.token_urlsafe(32)}"
-    made = {**told, "sha256": hashlib.sha256(secret.encode()).hexdigest()}
-    await _changed(request, lambda tables: tables.setdefault("key", []).append(made))
-    return {**_shown(made), "secret": secret}
+    live: Live = request.app.state.gateway
+    try:
+        secret = await asyncio.to_thread(keys.add, live.file, {"id": "", **told})
+    except (ConfigError, TypeError, UnicodeError) as problem:
+        raise InvalidInput(str(problem), hint="Nothing was changed.", code="gateway") from problem
+    live.look()
+    return {**told, "secret": secret}
 
 
 @router.put("/{table}/{name:path}")
