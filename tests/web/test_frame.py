@@ -73,6 +73,12 @@ def test_errors_are_pages_for_those_who_read(client: TestClient) -> None:
     assert client.get("/api/documents/x", headers=READS).json()["error"]["code"] == "not_found"
 
 
+def test_readers_that_are_no_names(client: TestClient) -> None:
+    page = client.get("/?lang=zh&as=%E2%80%AEx", headers=READS)
+    assert (page.status_code, "名称中有不能使用的字符" in page.text) == (400, True)
+    client.cookies.clear()
+
+
 def test_choices_are_kept(client: TestClient) -> None:
     client.cookies.clear()
     assert 'data-theme="dark"' in client.get("/?theme=dark&lang=zh", headers=READS).text
