@@ -39,7 +39,7 @@ def standin() -> Iterator[Standin]:
             self.send_header("Content-Type", "text/event-stream")
             self.end_headers()
             try:
-                for piece in told.pieces:
+                for piece in told.pieces if told.status == 200 else ():
                     self.say({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
                     time.sleep(told.pause)
                 self.say({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from lyceum.evals import examples
-from tests.app.served import Server, command, served
+from tests.app.served import Server, served, told
 from tests.web.conftest import PHONE, WIDE, Open, seriously
 from tests.web.standin import Standin, standin
 
@@ -125,6 +126,13 @@ def test_a_replaced_edition_is_named(watched: Open) -> None:
     assert "version 1" in page.locator(".replaced").inner_text()
 
 
+def test_sources_that_disagree(watched: Open) -> None:
+    page: Any = watched().open(f"/?q={quote('How many guilders a day is the mooring fee at Pier 9?')}")
+    assert "Sources 1 and 2 disagree" in page.locator(".turn").inner_text()
+    assert "disagrees with 2" in page.locator(".sources a").first.inner_text()
+    assert seriously(page) == []
+
+
 def test_it_reads_without_javascript(watched: Open) -> None:
     seen = watched(java_script_enabled=False)
     page: Any = seen.open()
@@ -153,7 +161,8 @@ def test_page_http_and_command_line_say_the_same(server: Server, home: Path) -> 
         ) as events:
             last = [line for line in events.iter_lines() if line.startswith("data: ")][-1]
         streamed = hidden(json.loads(last.removeprefix("data: "))["html"])
-        by_command = json.loads(command(["ask", "--json", "--home", str(home), question]).stdout)
+        with ThreadPoolExecutor() as thread:  # playwright's loop runs in this one
+            _, by_command = thread.submit(told, "ask", "--home", str(home), question).result()
         assert page.pop("question") == streamed.pop("question") == question
         for one in (page, streamed, over_http, by_command):
             del one["seconds"], one["trace_id"]
