@@ -95,7 +95,7 @@ def test_a_row_of_a_sheet(watched: Open) -> None:
     seen = watched(color_scheme="dark")
     page: Any = seen.open()
     turn = ask(page, PRICE)
-    assert turn.locator(".found td b").inner_text() == "5 days"
+    assert turn.locator(".found dd b").inner_text() == "5 days"
     turn.locator(".sources a").first.click()
     row = page.locator("#source tr.marked")
     row.wait_for()

@@ -139,4 +139,6 @@ def refused(request: Request, problem: LyceumError) -> Response:
         readers = frozenset()
     page = Page(request, readers)
     message, hint = page.problem(problem)
+    if "route" not in request.scope and problem.status == 404:
+        message, hint = page.say("error.no_page"), page.say("error.no_page_hint")
     return page("error.html", problem.status, problem=problem, message=message, hint=hint)
