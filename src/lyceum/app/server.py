@@ -166,7 +166,7 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.stopping = lambda: False
     for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
-    app.state.limits, app.state.token = _limits(settings), settings.token
+    app.state.settings, app.state.limits, app.state.token = settings, _limits(settings), settings.token
     app.state.gateway = Live(
         settings.home / "gateway.toml", Build(settings.home, inside(lambda: app.state.inside, app))
     )
