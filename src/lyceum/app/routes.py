@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from lyceum.app import shapes
 from lyceum.app.session import ask, search
+from lyceum.app.settings import Settings
 from lyceum.core.errors import LyceumError, NotFound
 from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Message, Query
@@ -60,6 +61,12 @@ def platform_of(request: Request) -> Platform:
     return platform
 
 
+def settings_of(request: Request) -> Settings:
+    """Return the configuration that this server was started with."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
 def readers_of(
     names: Annotated[str, Parameter(alias="as", description="readers, comma-separated")] = "",
 ) -> frozenset[str]:
@@ -68,6 +75,7 @@ def readers_of(
 
 
 Opened = Annotated[Platform, Depends(platform_of)]
+Configured = Annotated[Settings, Depends(settings_of)]
 Readers = Annotated[frozenset[str], Depends(readers_of)]
 
 

@@ -1,5 +1,8 @@
 """Pages for people: windows on the same answerer, traces and jobs that HTTP and the command line use."""
 
-from lyceum.app.web import ask, feedback, login, source, static, welcome
+from lyceum.app.web import ask, evaluate, feedback, login, runs, source, static, welcome
 
-ROUTERS = (ask.router, feedback.router, login.router, source.router, static.router, welcome.router)
+ROUTERS = (
+    ask.router, evaluate.router, feedback.router, login.router, runs.router, source.router, static.router,
+    welcome.router,
+)  # fmt: skip
