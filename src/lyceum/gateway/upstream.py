@@ -16,10 +16,10 @@ import orjson
 from lyceum.core.errors import ProviderError
 from lyceum.core.types import Usage
 from lyceum.gateway.call import Call, Reply
-from lyceum.gateway.client import Client, Response
+from lyceum.gateway.client import Client, Destination, Response
 from lyceum.gateway.config import Target
 
-PASSED = ("content-type", "retry-after", "x-request-id")
+PASSED = {one.encode(): one for one in ("content-type", "retry-after", "x-request-id")}
 STREAMED = ("/v1/chat/completions", "/v1/completions")
 LONGEST = 1 << 26  # bytes of a reply that is no stream
 
@@ -34,18 +34,23 @@ class OpenAI:
         self.headers = {"content-type": "application/json"}
         if name:
             self.headers["authorization"] = f"Bearer {environment.get(name, '')}"
+        self.places: dict[str, Destination] = {}
 
     async def __call__(self, call: Call) -> Reply:
         """Send the call; a reply that is no stream is read whole."""
         asked_usage, body = self._body(call)
-        url = self.base + call.path.removeprefix("/v1")
-        response = await self.client.request("POST", url, self.headers, body)
-        headers = {name: response.headers[name] for name in PASSED if name in response.headers}
+        place = self.places.get(call.path)
+        if place is None:
+            url = self.base + call.path.removeprefix("/v1")
+            place = self.places[call.path] = self.client.to("POST", url, self.headers)
+        response = await self.client.send(place, body)
+        told = response.told
+        headers = {name: told[one].decode("latin-1") for one, name in PASSED.items() if one in told}
         reply = Reply(status=response.status, headers=headers)
         if call.stream and response.status == 200 and "event-stream" in headers.get("content-type", ""):
             reply.chunks = _counted(response, reply, asked_usage)
             return reply
-        reply.body = await _whole(response)
+        reply.body = await response.read(LONGEST)
         if response.status == 200:
             reply.usage = _usage(reply.body)
         return reply
@@ -61,16 +66,6 @@ class OpenAI:
         if asks:
             changed["stream_options"] = {**(call.asked.get("stream_options") or {}), "include_usage": True}
         return wanted or not asks, orjson.dumps(changed)
-
-
-async def _whole(response: Response) -> bytes:
-    parts: list[bytes] = []
-    async with aclosing(response.chunks()) as chunks:
-        async for chunk in chunks:
-            parts.append(chunk)
-            if sum(map(len, parts)) > LONGEST:
-                raise ProviderError("The upstream's reply is too long.", hint="Ask for less.")
-    return b"".join(parts)
 
 
 async def _counted(response: Response, reply: Reply, passed: bool) -> AsyncGenerator[bytes, None]:
