@@ -150,6 +150,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(value, str) and name not in ("home", "file", "history"):  # paths stay bytes
             setattr(arguments, name, value.encode("utf-8", "replace").decode())  # no text names nothing
     try:
+        if arguments.command == "serve":
+            import uvloop
+
+            return uvloop.run(_run(arguments))
         return asyncio.run(_run(arguments))
     except LyceumError as problem:
         return _said(problem, arguments.json)

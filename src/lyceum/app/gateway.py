@@ -6,14 +6,22 @@ does not know is left to the application behind it, so that `lyceum` itself stay
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from typing import Any
 
 import orjson
 
-from lyceum.core.errors import InvalidInput, LyceumError, TooLarge
-from lyceum.gateway.call import Call, Forward, Reply
+from lyceum.app.guard import LOOPBACK, SLOWEST, own, too_large
+from lyceum.core.errors import Forbidden, InvalidInput, LyceumError, NotFound
+from lyceum.core.types import EVERYONE
+from lyceum.gateway.build import Serving
+from lyceum.gateway.call import Call, Reply
+from lyceum.gateway.config import Key
+from lyceum.gateway.live import Live
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,45 +31,93 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 PATHS = frozenset("/v1/chat/completions /v1/completions /v1/responses /v1/embeddings /v1/rerank".split())
 
 
-class Gateway:
-    """Forwards calls to `models` by `forward`; `inner` serves the rest. `most` is the longest body in bytes."""
+class Front:
+    """Forwards calls to the models that `live` serves; `inner` serves the rest, behind a guard of its own.
 
-    def __init__(
-        self, forward: Forward, known: Callable[[str], bool], inner: Application, most: int = 20_000_000
-    ) -> None:
-        self.forward, self.known, self.inner, self.most = forward, known, inner, most
+    A call is let in by a virtual key, by the server's `token`, or from this machine where there is neither. The
+    longest body is `most` bytes, and it has to come in `seconds`.
+    """
+
+    def __init__(self, live: Live, inner: Application, token: str, most: int, seconds: float) -> None:
+        self.live, self.inner, self.most, self.seconds = live, inner, most, seconds
+        self.token = token.encode("latin-1", "replace")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or scope["path"] not in PATHS or scope["method"] != "POST":
+        """Serve one request; who leaves before its end stops the work on it."""
+        if scope["type"] != "http" or scope["path"] not in PATHS or not self.live.serving.route.models:
             await self.inner(scope, receive, send)
             return
+        leaving = scope["state"].get("leaving")  # the server's protocol cancels what is in it
+        task = asyncio.current_task()
+        if leaving is None or task is None:
+            await self._served(scope, receive, send)
+            return
+        leaving.add(task)
         try:
-            body = await _body(receive, self.most)
-            call = _call(scope, body)
-            if not self.known(call.model):
+            await self._served(scope, receive, send)
+        except asyncio.CancelledError:
+            if task in leaving:
+                raise
+        finally:
+            leaving.discard(task)
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
+        serving = self.live.serving
+        try:
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            key = self._key(scope, headers, serving)
+            if scope["method"] != "POST":
+                await self.inner(scope, receive, send)
+                return
+            body = await self._body(headers, receive)
+            call = _call(scope["path"], headers, body, key)
+            if not serving.route.known(call.model):
+                if key is not None:
+                    raise unknown(call.model)
                 await self.inner(scope, _again(body, receive), send)
                 return
-            reply = await self.forward(call)
+            reply = await serving.forward(call)
         except LyceumError as problem:
             reply = failed(problem)
         await _sent(reply, send)
 
+    def _key(self, scope: Scope, headers: Mapping[str, str], serving: Serving) -> Key | None:
+        """Return the virtual key of a call, None for who may do anything. Raises Forbidden."""
+        given = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
+        sent = given.encode("latin-1")
+        if serving.keys and (key := serving.keys.get(hashlib.sha256(sent).hexdigest())):
+            return key
+        if self.token and hmac.compare_digest(sent, self.token):
+            return None
+        if self.token or serving.keys:
+            raise Forbidden("No valid key.", hint="Send the header Authorization: Bearer KEY.", code="no_key")
+        if (scope.get("client") or ("",))[0] in LOOPBACK:
+            own(headers)
+        return None
 
-async def _body(receive: Receive, most: int) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    parts = [body]
-    size = len(body)
-    while message.get("more_body"):
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            break
-    if size > most:
-        raise TooLarge(f"The body is longer than {most:,} bytes.", hint="Send less text.")
-    return body if len(parts) == 1 else b"".join(parts)
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self.most:
+            raise too_large(self.most)
+        try:
+            async with asyncio.timeout(self.seconds) as patience:
+                message = await receive()
+                body: bytes = message.get("body", b"")
+                if not message.get("more_body"):
+                    return body
+                parts, size, began = [body], len(body), asyncio.get_running_loop().time()
+                while message.get("more_body"):
+                    message = await receive()
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    patience.reschedule(began + self.seconds + size / SLOWEST)
+                    if size > self.most:
+                        raise too_large(self.most)
+        except TimeoutError as problem:
+            raise InvalidInput(
+                "The body came too slowly.", hint="Send it faster.", code="slow", status=408
+            ) from problem
+        return b"".join(parts)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -78,7 +134,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return read
 
 
-def _call(scope: Scope, body: bytes) -> Call:
+def _call(path: str, headers: Mapping[str, str], body: bytes, key: Key | None) -> Call:
     try:
         asked = orjson.loads(body)
     except orjson.JSONDecodeError as problem:
@@ -88,14 +144,20 @@ def _call(scope: Scope, body: bytes) -> Call:
     model = asked.get("model") if isinstance(asked, dict) else None
     if not isinstance(model, str):
         raise InvalidInput("The body names no model.", hint='Send {"model": "…", …}.', code="model")
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Call(
-        path=scope["path"],
-        body=body,
-        asked=asked,
-        model=model,
-        stream=asked.get("stream") is True,
-        headers=headers,
+    call = Call(
+        path=path, body=body, asked=asked, model=model, stream=asked.get("stream") is True, headers=headers
+    )
+    if key is not None:
+        call.key, call.tenant, call.readers = key.id, key.tenant, key.readers | {EVERYONE}
+    elif isinstance(told := asked.get("readers"), list):
+        call.readers = frozenset(one for one in told if isinstance(one, str)) | {EVERYONE}
+    return call
+
+
+def unknown(model: str) -> NotFound:
+    """Return the error of a model that nobody serves."""
+    return NotFound(
+        f"There is no model {model!r}.", hint="GET /v1/models lists them.", code="model_not_found"
     )
 
 

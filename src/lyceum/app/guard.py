@@ -10,7 +10,7 @@ import hmac
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fastapi.responses import JSONResponse
@@ -137,7 +137,7 @@ class Guard:
         if self.token and not known:
             raise Forbidden("No valid token.", hint="Send the header Authorization: Bearer TOKEN.")
         if not self.token and address in LOOPBACK:
-            _own(headers)
+            own(headers)
         if self.running >= self.limits.concurrency:
             raise Busy(f"{self.running} requests are at work.", hint="Try again in a second.")
         if len(scope.get("query_string", b"")) > QUERY_BYTES:
@@ -193,7 +193,7 @@ class _Exchange:
         await self._send(message)
 
 
-def _own(headers: Headers) -> None:
+def own(headers: Mapping[str, str]) -> None:
     """Refuse web pages where there is no token: those that call this machine another host, and other sites."""
     host = headers.get("host", "").lower()
     name = host.removeprefix("[").split("]")[0] if host.startswith("[") else host.split(":")[0]

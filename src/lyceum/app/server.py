@@ -21,15 +21,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lyceum import __version__
 from lyceum.app import document_routes, job_routes, openai_routes, routes, vectors_routes
+from lyceum.app.gateway import Front
 from lyceum.app.guard import HEAD_BYTES, Guard, Limits, refused
 from lyceum.app.jobs import Runner
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
+from lyceum.gateway.live import Live
 from lyceum.wire import fitted
 
 log = logging.getLogger(__name__)
@@ -42,14 +44,17 @@ DOCS_POLICY = (
 
 
 class Application(FastAPI):
-    """The application with its guard outside of everything, so that no response goes without it."""
+    """The application with its guard outside of everything, so that no response goes without it; calls to the
+    gateway's models pass by both.
+    """
 
     def build_middleware_stack(self) -> Any:
         """Return what a request passes through, outermost first."""
         state = self.state
         inside = super().build_middleware_stack()
-        state.guard = Guard(inside, state.limits, state.token, lambda: state.platform.metrics)
-        return state.guard
+        limits = state.limits
+        state.guard = Guard(inside, limits, state.token, lambda: state.platform.metrics)
+        return Front(state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds)
 
 
 class _Server(uvicorn.Server):
@@ -62,18 +67,39 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-class _Patient(H11Protocol):
-    """Closes a connection whose next request's head does not come to its end in time."""
+class _Patient(HttpToolsProtocol):
+    """Closes a connection whose next head is too long or does not come to its end in time; when it is lost, cancels
+    the work for it that asked to be.
+    """
 
     waiting: asyncio.TimerHandle | None = None
+    part, headed = "", 0  # of the request that is coming in; the bytes of its head so far
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.leaving: set[asyncio.Task[Any]] = set()
         self._expect()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"]["leaving"] = self.leaving
+        self.part, self.headed = "head", 0
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.part = "body"
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self.part = ""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if not self._idle():
+        if self.part == "head":
+            self.headed += len(data)
+            if self.headed > 2 * HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too long.")
+        if self.part == "body" or not self._idle():
             self._forget()
         elif self.waiting is None:
             self._expect()
@@ -81,6 +107,8 @@ class _Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         super().connection_lost(exc)
+        while self.leaving:
+            self.leaving.pop().cancel()
 
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
@@ -107,8 +135,13 @@ def create(settings: Settings) -> FastAPI:
             app.state.platform = platform
             await platform.store.tidy()
             app.state.jobs = Runner(platform)
-            async with app.state.jobs.working():
-                yield
+            watch = asyncio.create_task(app.state.gateway.watch())
+            try:
+                async with app.state.jobs.working():
+                    yield
+            finally:
+                watch.cancel()
+                app.state.gateway.close()
 
     app = Application(
         title="Lyceum", version=__version__, lifespan=life, docs_url=None, redoc_url=None,
@@ -122,6 +155,7 @@ def create(settings: Settings) -> FastAPI:
     for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     app.state.limits, app.state.token = _limits(settings), settings.token
+    app.state.gateway = Live(settings.home / "gateway.toml")
     return app
 
 
@@ -176,7 +210,7 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
         raise ConfigError(said, hint="Choose another with --port.", code="port") from problem
     app = create(settings)
     config = uvicorn.Config(
-        app, log_level="info", access_log=False, http=_Patient, h11_max_incomplete_event_size=2 * HEAD_BYTES,
+        app, log_level="info", access_log=False, http=_Patient, ws="none",
         proxy_headers=False, server_header=False, timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
     )  # fmt: skip
     server = _Server(config)

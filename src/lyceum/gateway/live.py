@@ -11,11 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lyceum.core.errors import ConfigError
+from lyceum.gateway.build import Build
 from lyceum.gateway.call import Call, Reply
-from lyceum.gateway.client import Client
-from lyceum.gateway.config import Gateway, Target, parsed
-from lyceum.gateway.route import Lane, Route
-from lyceum.gateway.upstream import OpenAI
+from lyceum.gateway.config import Gateway, parsed
 
 EVERY = 0.25  # seconds between looks at the file
 
@@ -23,30 +21,25 @@ EVERY = 0.25  # seconds between looks at the file
 class Live:
     """A Forward over whatever `file` says now."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    def __init__(self, file: Path, build: Build | None = None) -> None:
+        self.file, self.build = file, build or Build(file.parent)
         self.problem = ""
-        self.clients: dict[tuple[float, float, float], Client] = {}
         self._stamp: tuple[int, int] | None = None
-        self.route = self._built(Gateway())
+        self.serving = self.build(Gateway())
         self.look()
 
     def known(self, name: str) -> bool:
         """Say whether a model is served."""
-        return self.route.known(name)
+        return self.serving.route.known(name)
 
     async def __call__(self, call: Call) -> Reply:
         """Forward by the configuration in use."""
-        return await self.route(call)
+        return await self.serving.forward(call)
 
     def look(self) -> bool:
         """Take a changed file into use and say whether one was; a wrong one is left aside."""
-        try:
-            told = self.file.stat()
-        except FileNotFoundError:
-            return False
-        stamp = (told.st_mtime_ns, told.st_size)
-        if stamp == self._stamp:
+        stamp = self._seen()
+        if stamp in (None, self._stamp):
             return False
         self._stamp = stamp
         try:
@@ -59,29 +52,25 @@ class Live:
 
     def use(self, gateway: Gateway) -> None:
         """Exchange everything at once."""
-        self.route = self._built(gateway)
+        self.serving = self.build(gateway)
 
     async def watch(self, changed: Callable[[], None] = lambda: None) -> None:
-        """Look at the file until cancelled."""
+        """Look at the file until cancelled; a change counts once it has lasted, for half a file may be valid."""
+        before = self._stamp
         while True:
             await asyncio.sleep(EVERY)
-            if self.look():
+            stamp = self._seen()
+            if stamp == before and self.look():
                 changed()
+            before = stamp
+
+    def _seen(self) -> tuple[int, int] | None:
+        try:
+            told = self.file.stat()
+        except FileNotFoundError:
+            return None
+        return told.st_mtime_ns, told.st_size
 
     def close(self) -> None:
         """End idle connections."""
-        for client in self.clients.values():
-            client.close()
-
-    def _built(self, gateway: Gateway) -> Route:
-        lanes = {}
-        for model in gateway.model:
-            waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)
-            client = self.clients.setdefault(waits, Client(*waits))
-            lanes[model.name] = [Lane(one, self._forward(one, client)) for one in model.targets]
-        return Route(gateway, lanes)
-
-    def _forward(self, target: Target, client: Client) -> OpenAI:
-        if target.kind != "openai":
-            raise ConfigError(f"Targets of kind {target.kind} are not served.", hint='Use kind = "openai".')
-        return OpenAI(target, client)
+        self.build.close()

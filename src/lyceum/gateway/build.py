@@ -1,0 +1,65 @@
+"""A configuration to what serves it: policies around the route around the upstreams; knows no HTTP server.
+
+What outlives a configuration (connections, counts, caches) is kept by `Build` and handed to what is made anew, so
+that an exchange loses nothing; calls that have begun finish on what they began with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lyceum.core.errors import ConfigError
+from lyceum.gateway.call import Forward
+from lyceum.gateway.client import Client
+from lyceum.gateway.config import Gateway, Key, Model, Target
+from lyceum.gateway.route import Lane, Route
+from lyceum.gateway.upstream import OpenAI
+
+Inside = Callable[[Target], Forward]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A configuration in use: `keys` by the SHA-256 of their secret, `forward` with every policy around the route."""
+
+    gateway: Gateway
+    keys: Mapping[str, Key]
+    route: Route
+    forward: Forward
+
+
+class Build:
+    """Makes what serves a configuration; `folder` is for files, `inside` reaches targets in this process."""
+
+    def __init__(
+        self, folder: Path, inside: Inside | None = None, environment: Mapping[str, str] = os.environ
+    ) -> None:
+        self.folder, self.inside, self.environment = folder, inside, environment
+        self.clients: dict[tuple[float, float, float], Client] = {}
+
+    def __call__(self, gateway: Gateway) -> Serving:
+        """Return it. Raises ConfigError where a target cannot be served."""
+        route = Route(
+            gateway,
+            {one.name: [Lane(t, self._reached(t, one)) for t in one.targets] for one in gateway.model},
+        )
+        forward: Forward = route
+        # Policies, innermost first: single-flight, cache, budget, limit.
+        return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
+
+    def close(self) -> None:
+        """End idle connections."""
+        for client in self.clients.values():
+            client.close()
+
+    def _reached(self, target: Target, model: Model) -> Forward:
+        waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)
+        client = self.clients.setdefault(waits, Client(*waits))
+        if target.kind == "lyceum" and self.inside is not None:
+            return self.inside(target)
+        if target.kind != "openai":
+            raise ConfigError(f"Targets of kind {target.kind} are not served.", hint='Use kind = "openai".')
+        return OpenAI(target, client, self.environment)
