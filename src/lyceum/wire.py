@@ -25,14 +25,13 @@ if typing.TYPE_CHECKING:
     from lyceum.answer.evidence import Evidence
     from lyceum.ingest.isolate import Isolated
     from lyceum.ingest.pipeline import Ingest
-    from lyceum.observe.metrics import Metrics
     from lyceum.observe.spans import Spans
     from lyceum.store.store import Store
 
 ROOMS = ("ingest", "search", "answer", "models", "observe", "evals", "store")
 SIMPLE = (bool, int, float, str)
 # In this order: later parts are filled from earlier ones.
-BUILT = "chat synonyms evidence support retriever answerer reader splitter spans".split()
+BUILT = "chat synonyms evidence support retriever answerer reader splitter spans traces log".split()
 GONE = ("changed", "page")  # what a drawing process says of a page that is not there any more
 
 # What is built when lyceum.toml is silent; `lyceum config` prints it with where each value came from.
@@ -54,6 +53,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "answerer": {"kind": "answer.extractive"},
     "computed": {"kind": "answer.computed", "chat": {"kind": "none"}},
     "spans": {"kind": "observe.spans"},
+    "traces": {"kind": "none"},
+    "log": {"kind": "none"},
     "serve": {
         "host": "127.0.0.1", "port": 8420, "body_mb": 200, "concurrency": 16, "rate": 0.0, "burst": 20,
         "body_seconds": 20.0, "grace_seconds": 30.0,
@@ -108,7 +109,10 @@ def build(
     if unknown := set(configuration) - set(tables):
         raise ConfigError(f"Unknown table [{min(unknown)}].", hint=f"Tables are {', '.join(sorted(tables))}.")
     parts: dict[str, Any] = {"folder": home, "home": models, **(replace or {})}
+    from lyceum.observe.metrics import Metrics
+
     notes: list[str] = []
+    metrics = parts["metrics"] = Metrics()
 
     def part(name: str) -> Any:
         if name not in parts:
@@ -121,7 +125,6 @@ def build(
         return parts[name]
 
     from lyceum.ingest.pipeline import Ingest
-    from lyceum.observe.metrics import Metrics
     from lyceum.store.ledger import Ledger
     from lyceum.store.links import Links
     from lyceum.store.postings import Postings
@@ -145,11 +148,13 @@ def build(
         part(name)
     if "answerer" not in (replace or {}) and tables["answerer"].get("kind") != "answer.computed":
         parts["answerer"] = part("computed") or parts["answerer"]
-    metrics, reader = Metrics(), parts["reader"]
+    reader = parts["reader"]
+    if parts["traces"] is not None and parts["spans"] is not None:
+        parts["spans"].also = parts["traces"].trace
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
-    opened = (reader, pictures, parts["chat"], dense, ledger, parts["spans"])
+    opened = (reader, pictures, parts["chat"], dense, ledger, *(parts[one] for one in ("spans", "traces", "log")))
     closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
@@ -197,7 +202,7 @@ class Drawn:
 
 def builder(platform: Platform) -> Build:
     """Return the Build that makes other answerers over an open platform's documents; it closes them, too."""
-    below = "pictures draw ledger library lexical dense links embedder analyzer encoder gloss spans".split()
+    below = "pictures draw ledger library lexical dense links embedder analyzer encoder gloss spans traces log".split()
 
     def made(configuration: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> Answerer:
         shared = {name: platform.parts[name] for name in below}

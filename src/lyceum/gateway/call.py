@@ -40,7 +40,8 @@ class Reply:
     """Status, headers, and either `body` or `chunks`; `usage` is known when all has been read.
 
     `finish` is called exactly once by whoever sends the reply, after the last byte or when the client has left: what
-    policies hung on `ended` settles budgets, frees slots and counts.
+    policies hung on `ended` settles budgets, frees slots and counts. They tell `first` and `last`, when the first and
+    the last of `pieces` of a stream went out.
     """
 
     status: int
@@ -49,6 +50,9 @@ class Reply:
     chunks: AsyncGenerator[bytes, None] | None = None
     usage: Usage | None = None
     error: str = ""
+    first: float = 0.0
+    last: float = 0.0
+    pieces: int = 0
     ended: list[Callable[[Reply], None]] = field(default_factory=list)
 
     def finish(self) -> None:
