@@ -25,6 +25,7 @@ if typing.TYPE_CHECKING:
     from lyceum.answer.evidence import Evidence
     from lyceum.ingest.isolate import Isolated
     from lyceum.ingest.pipeline import Ingest
+    from lyceum.observe.metrics import Metrics
     from lyceum.observe.spans import Spans
     from lyceum.store.store import Store
 
@@ -32,6 +33,7 @@ ROOMS = ("ingest", "search", "answer", "models", "observe", "evals", "store")
 SIMPLE = (bool, int, float, str)
 # In this order: later parts are filled from earlier ones.
 BUILT = "chat synonyms evidence support retriever answerer reader splitter spans traces log".split()
+LISTENING = ("spans", "traces", "log")
 GONE = ("changed", "page")  # what a drawing process says of a page that is not there any more
 
 # What is built when lyceum.toml is silent; `lyceum config` prints it with where each value came from.
@@ -108,11 +110,11 @@ def build(
     tables = {name: dict(configuration.get(name, table)) for name, table in DEFAULTS.items()}
     if unknown := set(configuration) - set(tables):
         raise ConfigError(f"Unknown table [{min(unknown)}].", hint=f"Tables are {', '.join(sorted(tables))}.")
-    parts: dict[str, Any] = {"folder": home, "home": models, **(replace or {})}
     from lyceum.observe.metrics import Metrics
 
+    metrics = Metrics()
+    parts: dict[str, Any] = {"folder": home, "home": models, "metrics": metrics, **(replace or {})}
     notes: list[str] = []
-    metrics = parts["metrics"] = Metrics()
 
     def part(name: str) -> Any:
         if name not in parts:
@@ -149,12 +151,11 @@ def build(
     if "answerer" not in (replace or {}) and tables["answerer"].get("kind") != "answer.computed":
         parts["answerer"] = part("computed") or parts["answerer"]
     reader = parts["reader"]
-    if parts["traces"] is not None and parts["spans"] is not None:
-        parts["spans"].also = parts["traces"].trace
+    parts["spans"].also = getattr(parts["traces"], "trace", None)
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
-    opened = (reader, pictures, parts["chat"], dense, ledger, *(parts[one] for one in ("spans", "traces", "log")))
+    opened = (reader, pictures, parts["chat"], dense, ledger, *(parts[one] for one in LISTENING), metrics)
     closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
@@ -202,10 +203,12 @@ class Drawn:
 
 def builder(platform: Platform) -> Build:
     """Return the Build that makes other answerers over an open platform's documents; it closes them, too."""
-    below = "pictures draw ledger library lexical dense links embedder analyzer encoder gloss spans traces log".split()
+    below = (
+        "pictures draw ledger library lexical dense links embedder analyzer encoder gloss spans traces log"
+    )
 
     def made(configuration: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> Answerer:
-        shared = {name: platform.parts[name] for name in below}
+        shared = {name: platform.parts[name] for name in below.split()}
         built = build(configuration, platform.home, platform.parts["home"], {**shared, **(replace or {})})
         platform.closing += [one for one in built.closing if one not in platform.closing]
         return built

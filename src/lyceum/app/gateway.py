@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import orjson
 
 from lyceum.app.guard import LOOPBACK, SLOWEST, own, too_large
+from lyceum.app.observed import Observed
 from lyceum.core.errors import Forbidden, InvalidInput, LyceumError, NotFound
 from lyceum.core.types import EVERYONE
 from lyceum.gateway.build import Serving
@@ -38,8 +40,16 @@ class Front:
     longest body is `most` bytes, and it has to come in `seconds`.
     """
 
-    def __init__(self, live: Live, inner: Application, token: str, most: int, seconds: float) -> None:
-        self.live, self.inner, self.most, self.seconds = live, inner, most, seconds
+    def __init__(
+        self,
+        live: Live,
+        inner: Application,
+        token: str,
+        most: int,
+        seconds: float,
+        observed: Callable[[], Observed],
+    ) -> None:
+        self.live, self.inner, self.most, self.seconds, self.observed = live, inner, most, seconds, observed
         self.token = token.encode("latin-1", "replace")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +72,8 @@ class Front:
             leaving.discard(task)
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
-        serving = self.live.serving
+        serving, observed = self.live.serving, self.observed()
+        call: Call | None = None
         try:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             key = self._key(scope, headers, serving)
@@ -76,10 +87,18 @@ class Front:
                     raise unknown(call.model)
                 await self.inner(scope, _again(body, receive), send)
                 return
+            observed.begun(call)
             reply = await serving.forward(call)
         except LyceumError as problem:
             reply = failed(problem)
-        await _sent(reply, send)
+        except asyncio.CancelledError:
+            if call is not None:
+                observed.ended(call, Reply(status=499, error="left"))
+            raise
+        try:
+            await _sent(reply, send)
+        finally:
+            observed.ended(call, reply)
 
     def _key(self, scope: Scope, headers: Mapping[str, str], serving: Serving) -> Key | None:
         """Return the virtual key of a call, None for who may do anything. Raises Forbidden."""
@@ -186,7 +205,13 @@ async def _sent(reply: Reply, send: Send) -> None:
         async with aclosing(reply.chunks) as chunks:
             try:
                 async for chunk in chunks:
+                    reply.last = time.perf_counter()
+                    reply.first = reply.first or reply.last
+                    reply.pieces += 1
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except asyncio.CancelledError:
+                reply.error = "left"
+                raise
             except LyceumError as problem:  # it began well: the client learns the end by an event
                 reply.error = problem.code
                 event = b"data: " + failed(problem).body + b"\n\n"

@@ -28,6 +28,7 @@ from lyceum.app import document_routes, job_routes, openai_routes, routes, vecto
 from lyceum.app.gateway import Front
 from lyceum.app.guard import HEAD_BYTES, Guard, Limits, refused
 from lyceum.app.jobs import Runner
+from lyceum.app.observed import Observed
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
@@ -54,7 +55,14 @@ class Application(FastAPI):
         inside = super().build_middleware_stack()
         limits = state.limits
         state.guard = Guard(inside, limits, state.token, lambda: state.platform.metrics)
-        return Front(state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds)
+        return Front(
+            state.gateway,
+            state.guard,
+            state.token,
+            state.guard.most,
+            limits.body_seconds,
+            lambda: state.observed,
+        )
 
 
 class _Server(uvicorn.Server):
@@ -133,6 +141,8 @@ def create(settings: Settings) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings) as platform:
             app.state.platform = platform
+            platform.metrics.share(settings.home / "metrics")
+            app.state.observed = Observed(platform.metrics, platform.parts["log"], platform.parts["traces"])
             await platform.store.tidy()
             app.state.jobs = Runner(platform)
             watch = asyncio.create_task(app.state.gateway.watch())

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lyceum.core.errors import ConfigError
+from lyceum.gateway import anthropic, messages, ollama
 from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
 from lyceum.gateway.route import Lane, Route
-from lyceum.gateway.upstream import OpenAI
+from lyceum.gateway.translate import Paths, Translated
+from lyceum.gateway.upstream import Anthropic, OpenAI
 
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 Inside = Callable[[Target], Forward]
 
 
@@ -58,8 +61,18 @@ class Build:
     def _reached(self, target: Target, model: Model) -> Forward:
         waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)
         client = self.clients.setdefault(waits, Client(*waits))
-        if target.kind == "lyceum" and self.inside is not None:
-            return self.inside(target)
-        if target.kind != "openai":
-            raise ConfigError(f"Targets of kind {target.kind} are not served.", hint='Use kind = "openai".')
-        return OpenAI(target, client, self.environment)
+        if target.kind == "anthropic":
+            plain: Forward = Anthropic(target, client, self.environment)
+            return Paths({MESSAGES: plain, CHAT: Translated(plain, anthropic.CHAT)})
+        if target.kind == "ollama":
+            plain = OpenAI(target, client, self.environment)
+            chat = Translated(plain, ollama.CHAT)
+            embed = Translated(plain, ollama.EMBED)
+            return Paths({CHAT: chat, MESSAGES: Translated(chat, messages.MESSAGES), "/v1/embeddings": embed})
+        if target.kind == "openai":
+            plain = OpenAI(target, client, self.environment)
+        elif self.inside is not None:
+            plain = self.inside(target)
+        else:
+            raise ConfigError("No library is open here.", hint="Run: lyceum serve")
+        return Paths({MESSAGES: Translated(plain, messages.MESSAGES)}, plain)

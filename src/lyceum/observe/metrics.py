@@ -35,14 +35,14 @@ FAMILIES = {
     "lyceum_gateway_seconds": ("histogram", "Seconds from a call to the end of its reply."),
     "lyceum_gateway_first_token_seconds": ("histogram", "Seconds from a call to the first piece of its stream."),
     "lyceum_gateway_token_gap_seconds": ("histogram", "Seconds between pieces of a stream, its mean."),
-    "lyceum_gateway_tokens_total": ("counter", "Tokens by kind: input, cached (read from the provider's cache), output."),
+    "lyceum_gateway_tokens_total": ("counter", "Tokens: input, of those cached by the provider, output."),
     "lyceum_gateway_cost_total": ("counter", "Money by the prices of gateway.toml."),
     "lyceum_gateway_cache_total": ("counter", "Calls by the layer of the cache that answered; miss where none did."),
     "lyceum_gateway_retries_total": ("counter", "Attempts beyond the first."),
     "lyceum_gateway_open": ("gauge", "Calls under way."),
-    "lyceum_gateway_queued": ("gauge", "Calls that wait for a target, in the worker that was asked."),
-    "lyceum_gateway_breaker": ("gauge", "1 where a target is left alone, 0.5 on trial, 0 in use; in the worker asked."),
-    "lyceum_gateway_config_refused": ("gauge", "1 while the last gateway.toml is wrong and the one before is in use."),
+    "lyceum_gateway_queued": ("gauge", "Calls that wait for a target."),
+    "lyceum_gateway_breaker": ("gauge", "1 where a target is left alone, 0.5 on trial, 0 in use."),
+    "lyceum_gateway_config_refused": ("gauge", "1 while gateway.toml is wrong and the one before is in use."),
     "lyceum_spans_total": ("counter", "Spans to export by what became of them: sent, failed, dropped."),
 }  # fmt: skip
 MOST = 2000  # series of one family; what comes after counts as "other"
@@ -59,6 +59,10 @@ class Metrics:
     def share(self, folder: Path) -> None:
         """Count from now on together with the other processes that share a folder."""
         self.slots = Slots(folder)
+
+    def close(self) -> None:
+        """Leave the shared file."""
+        self.slots.close()
 
     def place(self, name: str, labels: Labels = ()) -> int:
         """Return where the numbers of a series stand in `slots.values`."""
