@@ -110,6 +110,10 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     serve = add("serve", "answer over HTTP (OpenAI's shape at /v1, more at /docs)")
     serve.add_argument("--host")
     serve.add_argument("--port", type=int)
+    seen = add("top", "watch a running server: calls, latencies, tokens, cost, by model and tenant")
+    seen.add_argument("--url", metavar="URL", help="its address (that of [serve])")
+    seen.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between two readings (1)")
+    seen.add_argument("--once", action="store_true", help="print one table and end")
     demo = add("demo", "read the example documents and answer questions about them")
     demo.add_argument("--examples", metavar="DIR", help="another folder with documents/ and demo.jsonl")
     models = add("models", "list, add or check local models")
@@ -188,6 +192,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     chosen = settings.load(arguments.home, settings.current())
     if arguments.command in ("eval", "store"):
         run = _eval("run", arguments.measure)
+    elif arguments.command == "top":
+        from lyceum.app.top import run_top as run
     else:
         module = {"doctor": doctor, "dify": dify}.get(arguments.command, commands)
         run = getattr(module, f"run_{arguments.command}")
