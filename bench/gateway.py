@@ -3,8 +3,8 @@
 What counts is CPU of the gateway's own processes for a request that wrk saw answered (utime + stime), for on a shared
 machine requests a second say little. Peers take turns, forwards and backwards; medians are compared. Lyceum runs with
 all its policies: a virtual key with limits and a budget, the usage book, metrics. LiteLLM runs without a database,
-with a master key; it lives in .venv-litellm, which the long form makes. --quick: one round, no LiteLLM unless it is there,
-20,000 requests instead of 500,000 for memory, 200 open streams instead of 1,000.
+with a master key; it lives in .venv-litellm, which the long form makes. --quick: one round, no LiteLLM unless it is
+there, 20,000 requests instead of 500,000 for memory, 200 open streams instead of 1,000.
 """
 
 from __future__ import annotations

@@ -45,8 +45,10 @@ class Ended:
     @property
     def outcome(self) -> str:
         """Return "ok" or the class of the error."""
+        if self.error == "left":
+            return "left"
         if self.status < 400:
-            return "ok" if not self.error else "left" if self.error == "left" else "cut"
+            return "cut" if self.error else "ok"
         return STATUSES.get(self.status) or ("client" if self.status < 500 else "upstream")
 
 

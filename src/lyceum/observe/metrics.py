@@ -45,6 +45,7 @@ FAMILIES = {
     "lyceum_gateway_config_refused": ("gauge", "1 while gateway.toml is wrong and the one before is in use."),
     "lyceum_spans_total": ("counter", "Spans to export by what became of them: sent, failed, dropped."),
 }  # fmt: skip
+GAUGES = frozenset(name for name, (kind, _) in FAMILIES.items() if kind == "gauge")
 MOST = 2000  # series of one family; what comes after counts as "other"
 ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
@@ -104,7 +105,7 @@ class Metrics:
         """Return every family as text; `now` holds what is measured at this moment."""
         lines: list[str] = []
         found: dict[str, dict[Labels, list[float]]] = {}
-        for (name, labels), numbers in self.slots.sums().items():
+        for (name, labels), numbers in self.slots.sums(GAUGES).items():
             found.setdefault(name, {})[labels] = numbers
         for name, (kind, text) in FAMILIES.items():
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]

@@ -41,6 +41,7 @@ KINDS = {
     "chat": "LLM",
 }  # fmt: skip
 AGAIN = frozenset({429, 502, 503, 504})
+SAMPLED = tuple("13579bdf")  # the last digit of a `traceparent` that is recorded
 _parent = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]([0-9a-f])")
 
 
@@ -70,12 +71,8 @@ class Otlp:
 
     def __call__(self, one: Ended) -> None:
         """Take a call that has ended, if it is to be sent."""
-        if (
-            one.error
-            or one.status >= 400
-            or self._chosen(one.seconds)
-            or one.parent[-1:] in tuple("13579bdf")
-        ):
+        wanted = one.outcome not in ("ok", "left") or one.parent[-1:] in SAMPLED
+        if wanted or self._chosen(one.seconds):
             self._sending.put(one)
 
     def trace(self, spans: Sequence[Span]) -> None:

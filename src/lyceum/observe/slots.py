@@ -54,18 +54,21 @@ class Slots:
             self.places[key] = (place, count)
             return place
 
-    def sums(self) -> dict[Key, list[float]]:
-        """Return the numbers of every key, added up over all processes that share the folder."""
+    def sums(self, now: frozenset[str] = frozenset()) -> dict[Key, list[float]]:
+        """Return the numbers of every key, added up over all processes that share the folder; for the names in `now`
+        over those that live.
+        """
         found: dict[Key, list[float]] = {}
-        for key, numbers in self._all():
-            held = found.setdefault(key, [0.0] * len(numbers))
-            found[key] = [a + b for a, b in zip(held, numbers, strict=False)]
+        for key, numbers, alive in self._all():
+            if alive or key[0] not in now:
+                held = found.setdefault(key, [0.0] * len(numbers))
+                found[key] = [a + b for a, b in zip(held, numbers, strict=False)]
         return found
 
-    def _all(self) -> Iterator[tuple[Key, list[float]]]:
+    def _all(self) -> Iterator[tuple[Key, list[float], bool]]:
         if self.folder is None:
             for key, (place, count) in list(self.places.items()):
-                yield key, list(self.values[place : place + count])
+                yield key, list(self.values[place : place + count]), True
             return
         for file in sorted(self.folder.glob("*.names")):
             try:
@@ -73,10 +76,12 @@ class Slots:
                 values = _numbers(file.with_suffix(".values").read_bytes())
             except OSError:
                 continue  # another server has just begun anew
+            alive = _alive(file)
             for line in lines:
                 if line.endswith("\n"):
                     name, labels, place, count = json.loads(line)
-                    yield (name, tuple((a, b) for a, b in labels)), list(values[place : place + count])
+                    key = (name, tuple((a, b) for a, b in labels))
+                    yield key, list(values[place : place + count]), alive
 
     def close(self) -> None:
         """Leave the file to those who still add it up."""
