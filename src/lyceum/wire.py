@@ -8,6 +8,7 @@ of the same name that was built before. An unknown kind, key or type stops the s
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib
 import inspect
 import os
@@ -174,6 +175,15 @@ class Drawn:
         self, document: Document, page: int, boxes: Sequence[Box] = (), dpi: int = 110
     ) -> bytes:
         """Return a page as PNG with the boxes marked."""
+        drawn = await self._drawn(document, page, boxes, dpi)
+        return base64.b64decode(drawn["png"])
+
+    async def size(self, document: Document, page: int) -> tuple[float, float]:
+        """Return width and height of a page, in the units of boxes."""
+        wide, high = (await self._drawn(document, page, (), 0))["size"]
+        return wide, high
+
+    async def _drawn(self, document: Document, page: int, boxes: Sequence[Box], dpi: int) -> dict[str, Any]:
         from lyceum.ingest.drawing import DRAWN
 
         if document.media not in DRAWN:

@@ -292,7 +292,7 @@ async def run_ask(arguments: argparse.Namespace, settings: Settings) -> int:
     return REFUSED if found.abstained else OK
 
 
-def _examples(chosen: str | None) -> Path:
+def examples(chosen: str | None = None) -> Path:
     """Return the folder of the examples: the chosen one, the installed copy, or the checkout's."""
     for folder in (Path(chosen),) if chosen else (HERE / "examples", HERE.parents[2] / "examples"):
         if (folder / "demo.jsonl").is_file():
@@ -306,7 +306,7 @@ def _home() -> Path:
 
 async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
     """Ingest the examples, ask the questions of demo.jsonl, print answers and where to go on."""
-    folder = _examples(arguments.examples)
+    folder = examples(arguments.examples)
     settings = settings if arguments.home else replace(settings, home=_home())
     rows = [json.loads(line) for line in (folder / "demo.jsonl").read_text(encoding="utf-8").splitlines()]
     out = show.screen()

@@ -153,6 +153,16 @@ async def get_page(
     return Response(await platform.draw(document, number, boxes, dpi), 200, headers, "image/png")
 
 
+@router.get("/{document_id}/pages/{number}", response_model=dict[str, Any])
+async def get_measures(
+    request: Request, document: Visible, number: int, platform: Opened,
+    quote: Annotated[str, Parameter(max_length=4000, description="words to find")] = "",
+    chunk: Annotated[str, Parameter(max_length=64, description="find this chunk, or the quote in it")] = "",
+) -> Response:  # fmt: skip
+    """Return a page's width and height and the boxes of words on it: (left, top, right, bottom) from its top left."""
+    return _tagged(request, await pages.measured(platform, document, number, quote, chunk))
+
+
 @router.get(
     "/{document_id}/file",
     response_class=Response, responses={200: {"content": {"application/octet-stream": {}}}},

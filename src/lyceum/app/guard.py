@@ -15,15 +15,18 @@ from dataclasses import dataclass
 
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lyceum.app import shapes
+from lyceum.app import cookie, shapes
 from lyceum.core.errors import Busy, Forbidden, InvalidInput, LyceumError, TooLarge
 from lyceum.core.ids import random_id
 from lyceum.observe.metrics import Metrics
 
 GONE = {"type": "http.disconnect"}
 OPEN = ("/healthz", "/readyz")
+WAY_IN = ("/login", "/static/")  # what a browser needs before it has shown the token
 HEAD_BYTES, QUERY_BYTES = 32_768, 16_384
 SLOWEST = 10_000  # bytes a second that a long body has to come with
 CALLERS = 10_000  # buckets that are kept
@@ -87,8 +90,12 @@ class Buckets:
 class Guard:
     """Wraps the whole application, errors included."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, token: str, metrics: Callable[[], Metrics]) -> None:
+    def __init__(
+        self, app: ASGIApp, limits: Limits, token: str, metrics: Callable[[], Metrics],
+        refuse: Callable[[Request, LyceumError], Response] | None = None,
+    ) -> None:  # fmt: skip
         self.app, self.limits, self.token, self.metrics = app, limits, token, metrics
+        self.refuse = refuse or (lambda request, problem: refused(problem))
         self.most = int(limits.body_mb * 1_000_000)
         self.buckets = Buckets(limits.rate, limits.burst)
         self.running = 0
@@ -117,7 +124,7 @@ class Guard:
             if counted:
                 self._admit(scope, headers)
         except LyceumError as problem:
-            await refused(problem)(scope, one.receive, one.send)
+            await self.refuse(Request(scope), problem)(scope, one.receive, one.send)
             return
         self.running += counted
         try:
@@ -130,11 +137,14 @@ class Guard:
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
-        known = bool(self.token) and hmac.compare_digest(given, self.token.encode())
+        known = bool(self.token) and (
+            hmac.compare_digest(given, self.token.encode())
+            or cookie.known(headers, scope["method"], self.token, time.time())
+        )
         address = (scope.get("client") or ("",))[0]
         if wait := self.buckets.wait("token" if known else address):
             raise Busy("Too many requests.", hint="Wait and try again.", code="rate", status=429, wait=wait)
-        if self.token and not known:
+        if self.token and not known and not scope["path"].startswith(WAY_IN):
             raise Forbidden("No valid token.", hint="Send the header Authorization: Bearer TOKEN.")
         if not self.token and address in LOOPBACK:
             own(headers)

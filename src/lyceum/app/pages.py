@@ -37,6 +37,15 @@ async def places(platform: Platform, document: Document, number: int, quote: str
     return await asyncio.to_thread(boxes, parts, number, quote)
 
 
+async def measured(
+    platform: Platform, document: Document, number: int, quote: str, chunk: str
+) -> dict[str, Any]:
+    """Return how large a page is and where on it the quoted words stand, in the same units."""
+    wide, high = await platform.draw.size(document, number)
+    found = await places(platform, document, number, quote, chunk)
+    return {"page": number, "width": wide, "height": high, "boxes": found}
+
+
 def boxes(parts: Iterable[Chunk | Element], number: int, quote: str) -> list[Box]:
     """Return the boxes on a page of all that is there, or of each place where the quote stands.
 

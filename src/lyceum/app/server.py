@@ -19,18 +19,19 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lyceum import __version__
-from lyceum.app import document_routes, job_routes, openai_routes, routes, vectors_routes
+from lyceum.app import document_routes, job_routes, openai_routes, routes, vectors_routes, web
 from lyceum.app.gateway import Front
-from lyceum.app.guard import HEAD_BYTES, Guard, Limits, refused
+from lyceum.app.guard import HEAD_BYTES, Guard, Limits
 from lyceum.app.jobs import Runner
 from lyceum.app.observed import Observed
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
+from lyceum.app.web.frame import refused
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
 from lyceum.gateway.live import Live
 from lyceum.wire import fitted
@@ -54,15 +55,10 @@ class Application(FastAPI):
         state = self.state
         inside = super().build_middleware_stack()
         limits = state.limits
-        state.guard = Guard(inside, limits, state.token, lambda: state.platform.metrics)
+        state.guard = Guard(inside, limits, state.token, lambda: state.platform.metrics, refused)
         return Front(
-            state.gateway,
-            state.guard,
-            state.token,
-            state.guard.most,
-            limits.body_seconds,
-            lambda: state.observed,
-        )
+            state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds, lambda: state.observed
+        )  # fmt: skip
 
 
 class _Server(uvicorn.Server):
@@ -160,6 +156,8 @@ def create(settings: Settings) -> FastAPI:
     )  # fmt: skip
     for part in (routes, document_routes, job_routes, openai_routes, vectors_routes):
         app.include_router(part.router)
+    for pages in web.ROUTERS:
+        app.include_router(pages)
     app.add_route("/docs", _docs(), include_in_schema=False)
     app.state.stopping = lambda: False
     for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
@@ -187,20 +185,23 @@ def _docs() -> Any:
     return docs
 
 
-async def _failed(request: Request, problem: Exception) -> JSONResponse:
-    """Return any exception as an error of ours, in the one shape that errors have."""
+async def _failed(request: Request, problem: Exception) -> Response:
+    """Return any exception as an error of ours, in the one shape that errors have, or as a page."""
     if isinstance(problem, LyceumError):
-        return refused(problem)
+        return refused(request, problem)
     if isinstance(problem, RequestValidationError):
         first = problem.errors()[0]
         path = ".".join(str(part) for part in first["loc"][1:]) or "The body"
-        return refused(InvalidInput(f"{path}: {first['msg']}.", hint="/docs shows its shape."))
+        return refused(request, InvalidInput(f"{path}: {first['msg']}.", hint="/docs shows its shape."))
     if isinstance(problem, HTTPException):
         ours, status = NotFound if problem.status_code == 404 else InvalidInput, problem.status_code
-        return refused(ours(f"{problem.detail.rstrip('.')}.", hint="/docs lists every route.", status=status))
+        said = f"{problem.detail.rstrip('.')}."
+        return refused(request, ours(said, hint="/docs lists every route.", status=status))
     # One of the three places where anything may be caught: nothing of the exception's text leaves here.
     log.error("unexpected error in request %s", request.state.request_id, exc_info=problem)
-    return refused(LyceumError("An unexpected error.", hint="See the server's log.", code="unexpected"))
+    return refused(
+        request, LyceumError("An unexpected error.", hint="See the server's log.", code="unexpected")
+    )
 
 
 async def serve(settings: Settings, host: str | None = None, port: int | None = None) -> None:

@@ -23,11 +23,16 @@ MARK = (255, 228, 92)
 
 
 def draw(data: bytes, media: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {"png": base64} of page `wanted["page"]` at `dpi` with `boxes` marked; its bytes must have `sha256`."""
+    """Return {"png": base64} of page `wanted["page"]` at `dpi` with `boxes` marked; its bytes must have `sha256`.
+
+    Without dots per inch nothing is drawn, and {"size"} says how large the page is, in the units of places.
+    """
     if hashlib.sha256(data).hexdigest() != wanted["sha256"]:
         raise ParseError("The file has changed since it was read.", hint="Ingest it again.", code="changed")
     page = _pdf if media == "pdf" else _picture
     image, scale = page(data, wanted["page"], wanted["dpi"])
+    if not wanted["dpi"]:
+        return {"size": image}
     for box in wanted["boxes"]:
         _mark(image, [edge * scale for edge in box])
     out = io.BytesIO()
@@ -36,6 +41,7 @@ def draw(data: bytes, media: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pdf(data: bytes, number: int, dpi: int) -> tuple[Any, float]:
+    """Return a page drawn, and its scale; without `dpi` its size."""
     import pypdfium2 as pdfium
 
     try:
@@ -49,6 +55,8 @@ def _pdf(data: bytes, number: int, dpi: int) -> tuple[Any, float]:
         if not 1 <= number <= len(pdf):
             raise _absent(number)
         page = pdf[number - 1]
+        if not dpi:
+            return (page.get_width(), page.get_height()), 1
         scale = _scale(page.get_width(), page.get_height(), dpi / 72)
         return page.render(scale=scale).to_pil().convert("RGB"), scale
 
@@ -64,6 +72,8 @@ def _picture(data: bytes, number: int, dpi: int) -> tuple[Any, float]:
     if image.width * image.height > OPENED:
         raise ParseError("The picture is too large to be shown.", hint="Scale it down.", code="limit")
     image = shown(image)
+    if not dpi:
+        return image.size, 1
     scale = _scale(image.width, image.height, min(1.0, dpi / 150))
     if scale == 1:
         return image, scale

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -79,14 +78,14 @@ class Isolated:
             failure = problem
         return await asyncio.to_thread(_parsed, name, media, document.id, pages, failure)
 
-    async def draw(self, path: Path, name: str, media: str, wanted: dict[str, Any]) -> bytes:
-        """Return a page as PNG; see `drawing.draw` for what may be wanted of it."""
+    async def draw(self, path: Path, name: str, media: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Return a page as "png", or its "size"; see `drawing.draw` for what may be wanted of it."""
         document = Document(id="", source=name, version="", meta={"picture": wanted})
         drawn: list[dict[str, Any]] = []
         job = await _job(path, name, media, document)
         async with self._one() as worker:
             await worker.run(job, drawn, ignored)
-        return base64.b64decode(drawn[0]["png"])
+        return drawn[0]
 
     async def close(self) -> None:
         """End every worker."""
