@@ -162,6 +162,21 @@ def test_another_file_takes_effect_and_a_wrong_one_does_not(tmp_path: Path) -> N
     run(play())
 
 
+def test_a_file_that_is_being_written_is_not_taken(tmp_path: Path) -> None:
+    made = file(
+        tmp_path, "http://127.0.0.1:9", more='[[model]]\nname = "two"\ntargets = [{url = "http://x"}]'
+    )
+    live = Live(made)
+    whole = made.read_text(encoding="utf-8")
+    for end in range(10, len(whole), 10):
+        made.write_text(whole[:end], encoding="utf-8")
+        assert not live.noticed()
+        assert live.known("two")
+    made.write_text(whole[: whole.index('[[model]]\nname = "two"')], encoding="utf-8")
+    assert [live.noticed(), live.noticed(), live.noticed()] == [False, True, False]
+    assert not live.known("two")  # what stays so is meant
+
+
 @pytest.mark.parametrize(
     "text",
     ["[[model]]", '[[model]]\nname = "a"\ntargets = []', "x = 1", "[", '[alias]\na = "b"\nb = "a"',

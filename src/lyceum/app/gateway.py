@@ -30,7 +30,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PATHS = frozenset("/v1/chat/completions /v1/completions /v1/responses /v1/embeddings /v1/rerank".split())
+JSON = {"content-type": "application/json"}
+MODELS = "/v1/models"
+ALONE = frozenset(("/v1/completions", "/v1/messages"))  # what the application behind does not serve
+PATHS = ALONE | {MODELS, "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
 
 
 class Front:
@@ -77,13 +80,18 @@ class Front:
         try:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             key = self._key(scope, headers, serving)
-            if scope["method"] != "POST":
+            if scope["path"] == MODELS and key is not None and scope["method"] == "GET":
+                await _sent(
+                    Reply(status=200, headers=dict(JSON), body=orjson.dumps(listed(serving, key))), send
+                )
+                return
+            if scope["path"] == MODELS or scope["method"] != "POST":
                 await self.inner(scope, receive, send)
                 return
             body = await self._body(headers, receive)
             call = _call(scope["path"], headers, body, key)
             if not serving.route.known(call.model):
-                if key is not None:
+                if key is not None or call.path in ALONE:
                     raise unknown(call.model)
                 await self.inner(scope, _again(body, receive), send)
                 return
@@ -173,6 +181,18 @@ def _call(path: str, headers: Mapping[str, str], body: bytes, key: Key | None) -
     return call
 
 
+def listed(serving: Serving, key: Key | None = None) -> dict[str, Any]:
+    """Return the models and aliases of the gateway in OpenAI's shape: those that a key may use, or all."""
+    names = [*serving.route.models, *serving.gateway.alias]
+    may = key.models if key and key.models else names
+    return {
+        "object": "list",
+        "data": [
+            {"id": one, "object": "model", "created": 0, "owned_by": "gateway"} for one in names if one in may
+        ],
+    }
+
+
 def unknown(model: str) -> NotFound:
     """Return the error of a model that nobody serves."""
     return NotFound(
@@ -181,14 +201,17 @@ def unknown(model: str) -> NotFound:
 
 
 def failed(problem: LyceumError) -> Reply:
-    """Return an error in OpenAI's shape."""
+    """Return an error in OpenAI's shape; the `type` beside it is what Anthropic's clients look for."""
     kind = "invalid_request_error" if problem.status < 500 else "server_error"
     told = {"message": f"{problem}", "type": kind, "param": None, "code": problem.code, "hint": problem.hint}
-    headers = {"content-type": "application/json"}
+    headers = dict(JSON)
     if problem.wait:
         headers["retry-after"] = str(max(1, round(problem.wait)))
     return Reply(
-        status=problem.status, headers=headers, body=orjson.dumps({"error": told}), error=problem.code
+        status=problem.status,
+        headers=headers,
+        body=orjson.dumps({"type": "error", "error": told}),
+        error=problem.code,
     )
 
 
@@ -214,7 +237,7 @@ async def _sent(reply: Reply, send: Send) -> None:
                 raise
             except LyceumError as problem:  # it began well: the client learns the end by an event
                 reply.error = problem.code
-                event = b"data: " + failed(problem).body + b"\n\n"
+                event = b"event: error\ndata: " + failed(problem).body + b"\n\n"
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:

@@ -50,16 +50,12 @@ def _turn(one: Mapping[str, Any]) -> dict[str, Any]:
     images = [_image(part["image_url"]["url"]) for part in parts if part["type"] == "image_url"]
     role = "system" if one["role"] == "developer" else one["role"]
     made = {"role": role, "content": "\n".join(part["text"] for part in parts if part["type"] == "text")}
-    calls = [
-        {
-            "function": {
-                "name": call["function"]["name"],
-                "arguments": orjson.loads(call["function"]["arguments"]),
-            }
-        }
-        for call in one.get("tool_calls") or ()
-    ]
+    calls = [{"function": _asked(call["function"])} for call in one.get("tool_calls") or ()]
     return made | ({"images": images} if images else {}) | ({"tool_calls": calls} if calls else {})
+
+
+def _asked(function: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": function["name"], "arguments": orjson.loads(function.get("arguments") or "{}")}
 
 
 def _image(url: str) -> str:

@@ -76,16 +76,16 @@ class OpenAI:
         return reply
 
     def _body(self, call: Call) -> tuple[bool, bytes]:
-        """Return whether the client wants the usage of its stream, and the body with the target's own model name."""
+        """Return whether the client sees the usage of its stream, and the body with the target's own model name."""
         wanted = bool((call.asked.get("stream_options") or {}).get("include_usage"))
         asks = call.stream and not wanted and call.path in STREAMED
         named = self.target.model or call.facts.get("model", call.model)
         if named == call.asked.get("model") and not asks:
-            return wanted, call.body
+            return True, call.body
         changed = {**call.asked, "model": named}
         if asks:
             changed["stream_options"] = {**(call.asked.get("stream_options") or {}), "include_usage": True}
-        return wanted or not asks, orjson.dumps(changed)
+        return not asks, orjson.dumps(changed)
 
     def _checked(self, reply: Reply) -> None:
         """Give an error that is none in our shape that shape. Raises ProviderError for what cannot be passed on."""
