@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -33,7 +33,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 JSON = {"content-type": "application/json"}
 MODELS = "/v1/models"
 ALONE = frozenset(("/v1/completions", "/v1/messages"))  # what the application behind does not serve
-PATHS = ALONE | {MODELS, "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
+CALLS = ALONE | {"/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
+PATHS = CALLS | {MODELS}
 
 
 class Front:
@@ -75,38 +76,86 @@ class Front:
             leaving.discard(task)
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
-        serving, observed = self.live.serving, self.observed()
-        call: Call | None = None
+        serving = self.live.serving
         try:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            key = self._key(scope, headers, serving)
-            if scope["path"] == MODELS and key is not None and scope["method"] == "GET":
-                await _sent(
-                    Reply(status=200, headers=dict(JSON), body=orjson.dumps(listed(serving, key))), send
-                )
-                return
-            if scope["path"] == MODELS or scope["method"] != "POST":
-                await self.inner(scope, receive, send)
-                return
-            body = await self._body(headers, receive)
-            call = _call(scope["path"], headers, body, key)
-            if not serving.route.known(call.model):
-                if key is not None or call.path in ALONE:
-                    raise unknown(call.model)
-                await self.inner(scope, _again(body, receive), send)
-                return
-            observed.begun(call)
-            reply = await serving.forward(call)
+            call: Call | None = scope["state"].get(
+                "call"
+            )  # understood already, when it could not be answered at once
+            call = call or await self._understood(scope, receive, send, serving)
         except LyceumError as problem:
             reply = failed(problem)
-        except asyncio.CancelledError:
-            if call is not None:
-                observed.ended(call, Reply(status=499, error="left"))
-            raise
+            self.observed().ended(None, reply)
+            await _sent(reply, send)
+            return
+        if call is not None:
+            await self._answered(call, serving, send)
+
+    async def _understood(self, scope: Scope, receive: Receive, send: Send, serving: Serving) -> Call | None:
+        """Return the call that a request is, None where something else is answered. Raises Forbidden, NotFound, …"""
+        headers = _decoded(scope["headers"])
+        key = self._key(scope, headers, serving)
+        if scope["path"] == MODELS and key is not None and scope["method"] == "GET":
+            await _sent(Reply(status=200, headers=dict(JSON), body=orjson.dumps(listed(serving, key))), send)
+            return None
+        if scope["path"] == MODELS or scope["method"] != "POST":
+            await self.inner(scope, receive, send)
+            return None
+        body = await self._body(headers, receive)
+        call = _call(scope["path"], headers, body, key)
+        if serving.route.known(call.model):
+            return call
+        if key is not None or call.path in ALONE:
+            raise unknown(call.model)
+        await self.inner(scope, _again(body, receive), send)
+        return None
+
+    async def _answered(self, call: Call, serving: Serving, send: Send) -> None:
+        observed, reply = self.observed(), Reply(status=500, error="unexpected")
+        observed.begun(call)
         try:
+            try:
+                reply = await serving.forward(call)
+            except LyceumError as problem:
+                reply = failed(problem)
+            except asyncio.CancelledError:
+                reply = Reply(status=499, error="left")
+                raise
             await _sent(reply, send)
         finally:
             observed.ended(call, reply)
+
+    def at_once(
+        self, scope: Scope, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> Reply | None:
+        """Return the reply to a call that needs nothing to be waited for; None lets it go the usual way."""
+        serving = self.live.serving
+        if serving.ready is None:
+            return None
+        try:
+            told = _decoded(headers)
+            call = _call(path, told, body, self._key(scope, told, serving))
+        except LyceumError:
+            return None
+        if call.stream or not serving.route.known(call.model):
+            return None
+        scope["state"]["call"] = call
+        if not serving.ready(call):
+            return None
+        work = serving.forward(call).__await__()
+        try:
+            next(work)
+        except StopIteration as ended:
+            reply: Reply = ended.value
+        except LyceumError as problem:
+            reply = failed(problem)
+        else:
+            work.close()
+            raise RuntimeError("a call that was ready waited")
+        reply.finish()
+        observed = self.observed()
+        observed.begun(call)
+        observed.ended(call, reply)
+        return reply
 
     def _key(self, scope: Scope, headers: Mapping[str, str], serving: Serving) -> Key | None:
         """Return the virtual key of a call, None for who may do anything. Raises Forbidden."""
@@ -159,6 +208,10 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return read
+
+
+def _decoded(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 def _call(path: str, headers: Mapping[str, str], body: bytes, key: Key | None) -> Call:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lyceum.core.errors import ConfigError
 from lyceum.gateway import anthropic, messages, ollama
-from lyceum.gateway.call import Forward
+from lyceum.gateway.call import Call, Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
 from lyceum.gateway.route import Lane, Route
@@ -26,12 +26,16 @@ Inside = Callable[[Target], Forward]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A configuration in use: `keys` by the SHA-256 of their secret, `forward` with every policy around the route."""
+    """A configuration in use: `keys` by the SHA-256 of their secret, `forward` with every policy around the route.
+
+    Where there is a cache, `ready` says of a call that `forward` will answer it without waiting for anything.
+    """
 
     gateway: Gateway
     keys: Mapping[str, Key]
     route: Route
     forward: Forward
+    ready: Callable[[Call], bool] | None = None
 
 
 class Build:
