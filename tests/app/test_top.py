@@ -38,7 +38,7 @@ def test_rates_and_quantiles_are_of_what_came_between() -> None:
 
 def test_the_table() -> None:
     good = Ended(path="", model="a", tenant="t", seconds=0.2, input=10, output=20, facts={"cache": "miss"})
-    hit = Ended(path="", model="a", tenant="t", seconds=0.2, facts={"cache": "exact"})
+    hit = Ended(path="", model="a", tenant="t", seconds=0.2, facts={"cache": "hit-exact", "layer": "memory"})
     lines = screen(seen([good], [good, hit, hit, hit]), "here").splitlines()
     (model,) = [line.split() for line in lines if line.startswith("a ")]
     assert model == ["a", "2.0", "0.0", "%", "175", "242", "-", "15.0", "75.0", "%", "0", "0"]

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from lyceum.core.errors import ConfigError
 from lyceum.gateway import anthropic, messages, ollama
+from lyceum.gateway.cache import Caches
 from lyceum.gateway.call import Call, Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
 from lyceum.gateway.route import Lane, Route
+from lyceum.gateway.semantic import Embed
 from lyceum.gateway.translate import Paths, Translated
 from lyceum.gateway.upstream import Anthropic, OpenAI
 
@@ -42,10 +44,16 @@ class Build:
     """Makes what serves a configuration; `folder` is for files, `inside` reaches targets in this process."""
 
     def __init__(
-        self, folder: Path, inside: Inside | None = None, environment: Mapping[str, str] = os.environ
+        self,
+        folder: Path,
+        inside: Inside | None = None,
+        environment: Mapping[str, str] = os.environ,
+        version: Callable[[], object] = str,
+        embed: Embed | None = None,
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
+        self.caches = Caches(folder, environment, version, embed)
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
@@ -53,14 +61,16 @@ class Build:
             gateway,
             {one.name: [Lane(t, self._reached(t, one)) for t in one.targets] for one in gateway.model},
         )
-        forward: Forward = route
-        # Policies, innermost first: single-flight, cache, budget, limit.
-        return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
+        forward = self.caches(route, gateway)
+        ready = getattr(forward, "ready", None)
+        # Policies, innermost first: batches, single-flight, cache, budget, limit.
+        return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward, ready)
 
     def close(self) -> None:
         """End idle connections."""
         for client in self.clients.values():
             client.close()
+        self.caches.close()
 
     def _reached(self, target: Target, model: Model) -> Forward:
         waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)

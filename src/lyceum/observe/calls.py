@@ -80,8 +80,9 @@ class Calls:
             values[places.made] += one.output
         if cost := facts.get("cost"):
             values[places.cost] += cost
-        if layer := facts.get("cache"):
-            values[places.layer(layer)] += 1
+        if cache := facts.get("cache"):
+            # A hit that no layer gave came from a call of the same identity that was under way.
+            values[places.layer("miss" if cache == "miss" else facts.get("layer", "flight"))] += 1
         if (attempts := facts.get("attempts", 1)) > 1:
             values[places.retries] += attempts - 1
 
