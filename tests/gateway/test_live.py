@@ -110,7 +110,7 @@ def test_the_next_target_serves_what_one_cannot(tmp_path: Path, status: str) -> 
                 assert found.status == 200
                 found.finish()
             assert 0 < len(bad.requests) < 10
-            assert all(lane.busy == 0 for lane in live.serving.route.lanes["chat"])
+            assert all(lane.state.busy == 0 for lane in live.serving.route.pools["chat"].lanes)
 
     run(play())
 

@@ -42,12 +42,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.part = "body"
-        if (
-            self.url in AT_ONCE
-            and self._idle()
-            and not self.flow.write_paused
-            and self.parser.should_keep_alive()
-        ):
+        if self.url in AT_ONCE and self._simple():
             self.held = b""
         else:
             super().on_headers_complete()
@@ -69,6 +64,7 @@ class Protocol(HttpToolsProtocol):
                 return
             self._hand_on()
         super().on_message_complete()
+        self.scope["state"]["whole"] = True  # whoever reads the body has to wait for nothing
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -88,6 +84,11 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         while self.leaving:
             self.leaving.pop().cancel()
+
+    def _simple(self) -> bool:
+        """Say whether nothing is under way on the connection, and nothing odd is asked of it."""
+        parser, waits = self.parser, self.expect_100_continue or self.flow.write_paused
+        return self._idle() and not waits and parser.get_method() == b"POST" and parser.should_keep_alive()
 
     def _hand_on(self) -> None:
         """Let uvicorn serve what was held."""

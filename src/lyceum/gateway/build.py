@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lyceum.core.errors import ConfigError
-from lyceum.gateway import anthropic, messages, ollama
+from lyceum.gateway import anthropic, messages, ollama, responses
 from lyceum.gateway.cache import Caches
 from lyceum.gateway.call import Call, Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
-from lyceum.gateway.route import Lane, Route
+from lyceum.gateway.pool import Kept
+from lyceum.gateway.probe import Probes
+from lyceum.gateway.route import Route, routed
 from lyceum.gateway.semantic import Embed
+from lyceum.gateway.shadow import Seen, Shadow
 from lyceum.gateway.translate import Paths, Translated
 from lyceum.gateway.upstream import Anthropic, OpenAI
 
-CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 Inside = Callable[[Target], Forward]
 
 
@@ -53,21 +56,25 @@ class Build:
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
+        self.kept: dict[str, Kept] = {}
+        self.shadowed: dict[str, Seen] = {}
+        self.probes = Probes()
         self.caches = Caches(folder, environment, version, embed)
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
-        route = Route(
-            gateway,
-            {one.name: [Lane(t, self._reached(t, one)) for t in one.targets] for one in gateway.model},
-        )
-        forward = self.caches(route, gateway)
+        route = routed(gateway, self._reached, self.kept, self.folder)
+        forward: Forward = route
+        if any(one.shadow for one in gateway.model):
+            forward = Shadow(forward, gateway, route, self.shadowed)
+        forward = self.caches(forward, gateway)
         ready = getattr(forward, "ready", None)
         # Policies, innermost first: batches, single-flight, cache, budget, limit.
         return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward, ready)
 
     def close(self) -> None:
         """End idle connections."""
+        self.probes.close()
         for client in self.clients.values():
             client.close()
         self.caches.close()
@@ -77,12 +84,16 @@ class Build:
         client = self.clients.setdefault(waits, Client(*waits))
         if target.kind == "anthropic":
             plain: Forward = Anthropic(target, client, self.environment)
-            return Paths({MESSAGES: plain, CHAT: Translated(plain, anthropic.CHAT)})
+            chat: Forward = Translated(plain, anthropic.CHAT)
+            turned = Translated(chat, responses.RESPONSES)
+            return Paths({MESSAGES: plain, CHAT: chat, RESPONSES: turned})
         if target.kind == "ollama":
             plain = OpenAI(target, client, self.environment)
             chat = Translated(plain, ollama.CHAT)
             embed = Translated(plain, ollama.EMBED)
-            return Paths({CHAT: chat, MESSAGES: Translated(chat, messages.MESSAGES), "/v1/embeddings": embed})
+            turned = Translated(chat, responses.RESPONSES)
+            said = Translated(chat, messages.MESSAGES)
+            return Paths({CHAT: chat, MESSAGES: said, RESPONSES: turned, "/v1/embeddings": embed})
         if target.kind == "openai":
             plain = OpenAI(target, client, self.environment)
         elif self.inside is not None:

@@ -43,6 +43,7 @@ class Target(Strict):
     context: int = Field(default=0, ge=0)
     features: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
     price: Price = Price()
     concurrent: int = Field(default=0, ge=0)
     health: str = ""
@@ -67,15 +68,21 @@ class Model(Strict):
     )
     fallback: tuple[str, ...] = ()
     retries: int = Field(default=2, ge=0, le=10)
+    retry_share: float = Field(default=0.2, ge=0, le=1)
+    breaker_seconds: float = Field(default=30.0, gt=0)
+    probe_seconds: float = Field(default=5.0, gt=0)
     hedge_after: Share = 0.0
     shadow: str = ""
     shadow_share: float = Field(default=0.0, ge=0, le=1)
+    canary: str = ""
+    canary_share: float = Field(default=0.0, ge=0, le=1)
     connect_seconds: float = Field(default=5.0, gt=0)
     first_seconds: float = Field(default=120.0, gt=0)
     idle_seconds: float = Field(default=60.0, gt=0)
     queue: int = Field(default=64, ge=0)
     batch_ms: float = Field(default=0.0, ge=0, le=50)
     batch_items: int = Field(default=64, ge=1)
+    queue_seconds: float = Field(default=30.0, gt=0)
 
 
 class Key(Strict):
@@ -137,7 +144,7 @@ class Gateway(Strict):
         known = {*names, *self.alias}
         meant = [
             *self.alias.values(),
-            *(one for model in self.model for one in (*model.fallback, model.shadow) if one),
+            *(one for model in self.model for one in (*model.fallback, model.shadow, model.canary) if one),
         ]
         meant += [one for key in self.key for one in key.models]
         if lost := sorted(set(meant) - known):

@@ -70,6 +70,7 @@ class Live:
         """Look at the file until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
+            self.build.probes.due(self.serving.route.pools.values())
             if self.noticed():
                 changed()
 
