@@ -83,7 +83,7 @@ class Front:
             call = known or await self._understood(scope, receive, send, serving)
         except LyceumError as problem:
             reply = failed(problem)
-            self.observed().ended(None, reply)
+            self.observed().refused(reply)
             await _sent(reply, send)
             return
         if call is not None:
@@ -147,13 +147,11 @@ class Front:
             reply: Reply = ended.value
         except LyceumError as problem:
             reply = failed(problem)
-        else:
+        else:  # a policy around the cache has to wait, for counts of other hosts
             work.close()
-            raise RuntimeError("a call that was ready waited")
+            return None
         reply.finish()
-        observed = self.observed()
-        observed.begun(call)
-        observed.ended(call, reply)
+        self.observed().told(call, reply)
         return reply
 
     def _key(self, scope: Scope, headers: Mapping[str, str], serving: Serving) -> Key | None:

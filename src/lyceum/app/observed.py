@@ -27,13 +27,18 @@ class Observed:
         """Note a call that is under way."""
         self.counted.opened(call.model, call.tenant, 1)
 
-    def ended(self, call: Call | None, reply: Reply) -> None:
-        """Note one that has ended; None is one that was refused before it was understood."""
-        if call is None:
-            call = UNASKED
-            call.started = time.perf_counter()
-        else:
-            self.counted.opened(call.model, call.tenant, -1)
+    def refused(self, reply: Reply) -> None:
+        """Note one that was refused before it was understood."""
+        UNASKED.started = time.perf_counter()
+        self.told(UNASKED, reply)
+
+    def ended(self, call: Call, reply: Reply) -> None:
+        """Note that one has ended that had `begun`."""
+        self.counted.opened(call.model, call.tenant, -1)
+        self.told(call, reply)
+
+    def told(self, call: Call, reply: Reply) -> None:
+        """Tell everyone of a call."""
         seconds, usage = time.perf_counter() - call.started, reply.usage
         one = Ended(
             path=call.path, model=call.model, tenant=call.tenant, key=call.key, stream=call.stream,
