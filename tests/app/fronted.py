@@ -19,6 +19,7 @@ from lyceum.gateway.live import Live
 from lyceum.observe.metrics import Metrics
 
 MOST = 1_000_000
+OBSERVED = Observed(Metrics())
 
 
 def written(file: Path, url: str, more: str = "", name: str = "chat", kind: str = "openai") -> None:
@@ -35,8 +36,7 @@ async def fronted(file: Path, token: str = "") -> AsyncIterator[tuple[Live, http
     """Serve what a gateway.toml says; everything else is answered with 418."""
     live = Live(file)
     assert not live.problem
-    observed = Observed(Metrics())
-    front = Front(live, PlainTextResponse("no library", 418), token, MOST, 1.0, lambda: observed)
+    front = Front(live, PlainTextResponse("no library", 418), token, MOST, 1.0, lambda: OBSERVED)
     config = uvicorn.Config(front, http=Protocol, lifespan="off", log_level="critical", ws="none")
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))

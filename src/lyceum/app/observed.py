@@ -12,6 +12,7 @@ from lyceum.observe.calls import Calls, Ended
 from lyceum.observe.metrics import Metrics
 from lyceum.observe.slots import Labels
 
+PHASES = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
 UNASKED = Call(path="", body=b"", asked={}, model="none")
 
 
@@ -60,5 +61,15 @@ class Observed:
 
 
 def now(live: Live) -> Mapping[str, Mapping[Labels, float]]:
-    """Return what is measured of a gateway at this moment."""
-    return {"lyceum_gateway_config_refused": {(): float(bool(live.problem))}}
+    """Return what is measured of a gateway at this moment, in this process."""
+    waiting, breakers = dict[Labels, float](), dict[Labels, float]()
+    for name, pool in live.serving.route.pools.items():
+        waiting[(("model", name),)] = len(pool.kept.waiting)
+        for lane in pool.lanes:
+            place = (("model", name), ("target", lane.target.url))
+            breakers[place] = max(PHASES[lane.state.phase(pool.clock())], breakers.get(place, 0.0))
+    return {
+        "lyceum_gateway_config_refused": {(): float(bool(live.problem))},
+        "lyceum_gateway_queued": waiting,
+        "lyceum_gateway_breaker": breakers,
+    }

@@ -41,7 +41,8 @@ class Identity:
         if alike or len(call.body) > REMEMBERED:
             return self._made(call, alike)
         told = call.headers.get("cache-control", "")
-        key = (call.body, call.path, call.tenant, call.readers, told, self.version())
+        place = self.routed(call.model)
+        key = (call.body, call.path, call.tenant, call.readers, told, place, self.version())
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= MANY:
