@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import statistics
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 
 import common
 import gateway_peers as peers
+import numpy as np
 import uvloop
 from common import Figure
 from gateway_peers import Load, Peer
@@ -124,8 +124,12 @@ def memory(peer: Peer, folder: Path, requests: int) -> list[tuple[int, float]]:
     return seen
 
 
+def median_of(values: Iterable[float]) -> float:
+    return float(np.median(list(values)))
+
+
 def median(loads: Iterable[Load], what: str) -> float:
-    return statistics.median(getattr(one, what) for one in loads)
+    return median_of(getattr(one, what) for one in loads)
 
 
 def say(name: str, shape: str, loads: Sequence[Load]) -> None:
@@ -174,7 +178,7 @@ def figures(found: dict[tuple[str, str], list[Load]]) -> list[Figure]:
 def grown(seen: Sequence[tuple[int, float]]) -> float:
     """Return the megabytes by which the second half of a run holds more than the end of its first fifth."""
     settled = [held for _, held in seen[len(seen) // 5 : len(seen) // 2]]
-    return statistics.median([held for _, held in seen[len(seen) // 2 :]]) - statistics.median(settled)
+    return median_of([held for _, held in seen[len(seen) // 2 :]]) - median_of(settled)
 
 
 def main() -> None:
@@ -205,11 +209,7 @@ def main() -> None:
                 say(who, shape, loads)
             made = figures(found)
             later = uvloop.run(first_tokens(direct, mine, 40 if quick else 400))
-            made.append(
-                Figure(
-                    "first_token_later_ms", statistics.median(later), "<= 1", statistics.median(later) <= 1
-                )
-            )
+            made.append(Figure("first_token_later_ms", median_of(later), "<= 1", median_of(later) <= 1))
             number = 200 if quick else 1000
             whole = uvloop.run(open_at_once(mine, number))
             most = json.load(urllib.request.urlopen(direct.url))["most_open"]
