@@ -152,7 +152,7 @@ def build(
     if "answerer" not in (replace or {}) and tables["answerer"].get("kind") != "answer.computed":
         parts["answerer"] = part("computed") or parts["answerer"]
     reader = parts["reader"]
-    parts["spans"].also = getattr(parts["traces"], "trace", None)
+    _followed(parts["spans"], parts["traces"])
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
@@ -163,6 +163,12 @@ def build(
         spans=parts["spans"], embedder=embedder, chat=parts["chat"], splitter=parts["splitter"],
         evidence=parts["evidence"], draw=parts["draw"], metrics=metrics, notes=notes, closing=closing, parts=parts,
     )  # fmt: skip
+
+
+def _followed(spans: Any, traces: Any) -> None:
+    """Let what exports traces have those that are kept."""
+    if spans is not None and traces is not None:
+        spans.also = traces.trace
 
 
 class Drawn:
