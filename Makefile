@@ -58,10 +58,11 @@ faults: $(TOOLS)  ## power cuts, kills, failing calls and damaged files, in the 
 	  tail -n 1 $$log; done; }; \
 	lane powercut hostile & first=$$!; lane crash faults && wait $$first
 
-test-frameworks: $(TOOLS)  ## tests that need LlamaIndex, in an environment of its own
+test-frameworks: $(TOOLS)  ## tests that need LlamaIndex or LangChain's adapter, in an environment of its own
 	test -d $(VENV)-frameworks || $(PYTHON) -m venv $(VENV)-frameworks
-	$(VENV)-frameworks/bin/python -m pip install --quiet --disable-pip-version-check -e '.[langchain,llamaindex]' pytest
-	$(VENV)-frameworks/bin/python -m pytest -W default tests/app/test_library.py
+	$(VENV)-frameworks/bin/python -m pip install --quiet --disable-pip-version-check -e '.[langchain,llamaindex]' pytest \
+	  openai anthropic langchain-openai llama-index-llms-openai-like
+	$(VENV)-frameworks/bin/python -m pytest -W default tests/app/test_library.py tests/app/test_gateway_clients.py
 
 serve: setup  ## answer over HTTP on 127.0.0.1:8420
 	$(RUN)/lyceum serve

@@ -16,7 +16,7 @@ from lyceum.core.errors import ConfigError, LyceumError, NotFound, ProviderError
 from lyceum.core.types import Usage
 from lyceum.gateway import prices
 from lyceum.gateway.book import COLUMNS
-from lyceum.gateway.call import Call, Reply, Used
+from lyceum.gateway.call import Call, Reply
 from lyceum.gateway.config import Price, parsed
 from lyceum.gateway.live import Live
 from lyceum.gateway.meter import Meter
@@ -234,7 +234,7 @@ def test_an_answer_from_a_cache_costs_nothing_and_copies_that_came_late_do(tmp_p
                 asked.facts.update(model="chat", target=target.url)
                 asked.facts["lost"] = [(target, Usage(input_tokens=100, output_tokens=1))]
                 return Reply(
-                    status=200, body=b"{}", usage=Used(input_tokens=100, output_tokens=2, cached_tokens=50)
+                    status=200, body=b"{}", usage=Usage(input_tokens=100, output_tokens=2, cached_tokens=50)
                 )
 
             meter.inner = cached

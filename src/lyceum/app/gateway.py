@@ -28,7 +28,10 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-PATHS = frozenset("/v1/chat/completions /v1/completions /v1/responses /v1/embeddings /v1/rerank".split())
+JSON = {"content-type": "application/json"}
+MODELS = "/v1/models"
+ALONE = frozenset(("/v1/completions", "/v1/messages"))  # what the application behind does not serve
+PATHS = ALONE | {MODELS, "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
 
 
 class Front:
@@ -66,13 +69,18 @@ class Front:
         try:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             key = self._key(scope, headers, serving)
-            if scope["method"] != "POST":
+            if scope["path"] == MODELS and key is not None and scope["method"] == "GET":
+                await _sent(
+                    Reply(status=200, headers=dict(JSON), body=orjson.dumps(listed(serving, key))), send
+                )
+                return
+            if scope["path"] == MODELS or scope["method"] != "POST":
                 await self.inner(scope, receive, send)
                 return
-            body = await self._body(headers, receive)
+            body = await self._body(scope, headers, receive)
             call = _call(scope["path"], headers, body, key)
             if not serving.route.known(call.model):
-                if key is not None:
+                if key is not None or call.path in ALONE:
                     raise unknown(call.model)
                 await self.inner(scope, _again(body, receive), send)
                 return
@@ -95,21 +103,23 @@ class Front:
             own(headers)
         return None
 
-    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> bytes:
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.most:
             raise too_large(self.most)
+        if "whole" in scope["state"]:  # it came with the head: no clock has to be set
+            body: bytes = (await receive()).get("body", b"")
+            if len(body) > self.most:
+                raise too_large(self.most)
+            return body
         try:
             async with asyncio.timeout(self.seconds) as patience:
-                message = await receive()
-                body: bytes = message.get("body", b"")
-                if not message.get("more_body"):
-                    return body
-                parts, size, began = [body], len(body), asyncio.get_running_loop().time()
-                while message.get("more_body"):
+                parts, size, more = list[bytes](), 0, True
+                began = asyncio.get_running_loop().time()
+                while more:
                     message = await receive()
                     parts.append(message.get("body", b""))
-                    size += len(parts[-1])
+                    size, more = size + len(parts[-1]), message.get("more_body", False)
                     patience.reschedule(began + self.seconds + size / SLOWEST)
                     if size > self.most:
                         raise too_large(self.most)
@@ -154,6 +164,18 @@ def _call(path: str, headers: Mapping[str, str], body: bytes, key: Key | None) -
     return call
 
 
+def listed(serving: Serving, key: Key | None = None) -> dict[str, Any]:
+    """Return the models and aliases of the gateway in OpenAI's shape: those that a key may use, or all."""
+    names = [*serving.route.models, *serving.gateway.alias]
+    may = key.models if key and key.models else names
+    return {
+        "object": "list",
+        "data": [
+            {"id": one, "object": "model", "created": 0, "owned_by": "gateway"} for one in names if one in may
+        ],
+    }
+
+
 def unknown(model: str) -> NotFound:
     """Return the error of a model that nobody serves."""
     return NotFound(
@@ -162,14 +184,17 @@ def unknown(model: str) -> NotFound:
 
 
 def failed(problem: LyceumError) -> Reply:
-    """Return an error in OpenAI's shape."""
+    """Return an error in OpenAI's shape; the `type` beside it is what Anthropic's clients look for."""
     kind = "invalid_request_error" if problem.status < 500 else "server_error"
     told = {"message": f"{problem}", "type": kind, "param": None, "code": problem.code, "hint": problem.hint}
-    headers = {"content-type": "application/json"}
+    headers = dict(JSON)
     if problem.wait:
         headers["retry-after"] = str(max(1, round(problem.wait)))
     return Reply(
-        status=problem.status, headers=headers, body=orjson.dumps({"error": told}), error=problem.code
+        status=problem.status,
+        headers=headers,
+        body=orjson.dumps({"type": "error", "error": told}),
+        error=problem.code,
     )
 
 
@@ -189,7 +214,7 @@ async def _sent(reply: Reply, send: Send) -> None:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             except LyceumError as problem:  # it began well: the client learns the end by an event
                 reply.error = problem.code
-                event = b"data: " + failed(problem).body + b"\n\n"
+                event = b"event: error\ndata: " + failed(problem).body + b"\n\n"
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:

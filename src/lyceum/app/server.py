@@ -25,15 +25,17 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lyceum import __version__
-from lyceum.app import document_routes, job_routes, openai_routes, routes, vectors_routes, web
+from lyceum.app import document_routes, gateway_routes, job_routes, openai_routes, routes, vectors_routes, web
 from lyceum.app.gateway import Front
 from lyceum.app.guard import HEAD_BYTES, Guard, Limits
+from lyceum.app.inside import inside
 from lyceum.app.jobs import Runner
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.app.web.frame import refused
 from lyceum.app.workers import Place, supervise
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
+from lyceum.gateway.build import Build
 from lyceum.gateway.live import Live
 from lyceum.wire import fitted
 
@@ -54,9 +56,9 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> Any:
         """Return what a request passes through, outermost first."""
         state = self.state
-        inside = super().build_middleware_stack()
+        state.inside = super().build_middleware_stack()
         limits = state.limits
-        state.guard = Guard(inside, limits, state.token, lambda: state.platform.metrics, refused)
+        state.guard = Guard(state.inside, limits, state.token, lambda: state.platform.metrics, refused)
         return Front(state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds)
 
 
@@ -94,6 +96,7 @@ class _Patient(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self.scope["state"]["whole"] = True  # whoever reads the body has to wait for nothing
         self.part = ""
 
     def data_received(self, data: bytes) -> None:
@@ -152,7 +155,7 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
         description="Documents in, cited answers out. Every error has the shape "
         '{"error": {"code", "message", "hint", "retryable", "type"}}.',
     )  # fmt: skip
-    for part in (routes, document_routes, job_routes, openai_routes, vectors_routes):
+    for part in (routes, document_routes, gateway_routes, job_routes, openai_routes, vectors_routes):
         app.include_router(part.router)
     for pages in web.ROUTERS:
         app.include_router(pages)
@@ -161,7 +164,9 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
     for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     app.state.limits, app.state.token = _limits(settings), settings.token
-    app.state.gateway = Live(settings.home / "gateway.toml")
+    app.state.gateway = Live(
+        settings.home / "gateway.toml", Build(settings.home, inside(lambda: app.state.inside, app))
+    )
     return app
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lyceum.core.errors import ConfigError
-from lyceum.gateway import prices
+from lyceum.gateway import anthropic, messages, ollama, prices, responses
 from lyceum.gateway.book import Book
 from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
@@ -20,10 +20,15 @@ from lyceum.gateway.config import Gateway, Key, Model, Target
 from lyceum.gateway.counters import Counters
 from lyceum.gateway.hosts import Hosts
 from lyceum.gateway.meter import Meter
+from lyceum.gateway.pool import Kept
+from lyceum.gateway.probe import Probes
 from lyceum.gateway.redis import Redis
-from lyceum.gateway.route import Lane, Route
-from lyceum.gateway.upstream import OpenAI
+from lyceum.gateway.route import Route, routed
+from lyceum.gateway.shadow import Seen, Shadow
+from lyceum.gateway.translate import Paths, Translated
+from lyceum.gateway.upstream import Anthropic, OpenAI
 
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 Inside = Callable[[Target], Forward]
 
 
@@ -45,17 +50,19 @@ class Build:
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
+        self.kept: dict[str, Kept] = {}
+        self.shadowed: dict[str, Seen] = {}
+        self.probes = Probes()
         self.book: Book | None = None
         self.hosts: Hosts | None = None
         self.redis = ""
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
-        route = Route(
-            gateway,
-            {one.name: [Lane(t, self._reached(t, one)) for t in one.targets] for one in gateway.model},
-        )
+        route = routed(gateway, self._reached, self.kept, self.folder)
         forward: Forward = route
+        if any(one.shadow for one in gateway.model):
+            forward = Shadow(forward, gateway, route, self.shadowed)
         # Policies, innermost first: single-flight, cache, budget, limit.
         if gateway.model:
             forward = self._metered(forward, gateway)
@@ -78,6 +85,7 @@ class Build:
 
     def close(self) -> None:
         """End idle connections, and write what was used."""
+        self.probes.close()
         if self.hosts is not None:
             self.hosts.close()
             self.hosts = None
@@ -91,8 +99,22 @@ class Build:
     def _reached(self, target: Target, model: Model) -> Forward:
         waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)
         client = self.clients.setdefault(waits, Client(*waits))
-        if target.kind == "lyceum" and self.inside is not None:
-            return self.inside(target)
-        if target.kind != "openai":
-            raise ConfigError(f"Targets of kind {target.kind} are not served.", hint='Use kind = "openai".')
-        return OpenAI(target, client, self.environment)
+        if target.kind == "anthropic":
+            plain: Forward = Anthropic(target, client, self.environment)
+            chat: Forward = Translated(plain, anthropic.CHAT)
+            turned = Translated(chat, responses.RESPONSES)
+            return Paths({MESSAGES: plain, CHAT: chat, RESPONSES: turned})
+        if target.kind == "ollama":
+            plain = OpenAI(target, client, self.environment)
+            chat = Translated(plain, ollama.CHAT)
+            embed = Translated(plain, ollama.EMBED)
+            turned = Translated(chat, responses.RESPONSES)
+            said = Translated(chat, messages.MESSAGES)
+            return Paths({CHAT: chat, MESSAGES: said, RESPONSES: turned, "/v1/embeddings": embed})
+        if target.kind == "openai":
+            plain = OpenAI(target, client, self.environment)
+        elif self.inside is not None:
+            plain = self.inside(target)
+        else:
+            raise ConfigError("No library is open here.", hint="Run: lyceum serve")
+        return Paths({MESSAGES: Translated(plain, messages.MESSAGES)}, plain)

@@ -35,13 +35,6 @@ class Call:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Used(Usage):
-    """Usage of which `cached_tokens` were read from the provider's own cache."""
-
-    cached_tokens: int = 0
-
-
 @dataclass(slots=True, kw_only=True)
 class Reply:
     """Status, headers, and either `body` or `chunks`; `usage` is known when all has been read.

@@ -229,9 +229,9 @@ class Client:
             connection, kept = await self._connection(pool, host, port, secure)
             try:
                 return await self._sent(connection, request, pool)
-            except ProviderError:
+            except ProviderError as problem:
                 # The upstream ended a kept connection just when it was used again: nothing was answered yet.
-                if not kept or connection.started:
+                if not kept or connection.started or isinstance(problem, Timeout):
                     raise
 
     async def _sent(self, connection: Connection, request: bytes, pool: deque[Connection]) -> Response:

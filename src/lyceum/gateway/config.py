@@ -5,6 +5,8 @@ The file is watched: a new one takes effect whole or not at all. Secrets are nam
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -41,9 +43,16 @@ class Target(Strict):
     context: int = Field(default=0, ge=0)
     features: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
     price: Price = Price()
     concurrent: int = Field(default=0, ge=0)
     health: str = ""
+
+    @model_validator(mode="after")
+    def _placed(self) -> Target:
+        if (self.kind == "lyceum") != self.url.startswith("lyceum:"):
+            raise ValueError('kind = "lyceum" and url = "lyceum:" belong together')
+        return self
 
 
 class Model(Strict):
@@ -56,13 +65,19 @@ class Model(Strict):
     )
     fallback: tuple[str, ...] = ()
     retries: int = Field(default=2, ge=0, le=10)
+    retry_share: float = Field(default=0.2, ge=0, le=1)
+    breaker_seconds: float = Field(default=30.0, gt=0)
+    probe_seconds: float = Field(default=5.0, gt=0)
     hedge_after: Share = 0.0
     shadow: str = ""
     shadow_share: float = Field(default=0.0, ge=0, le=1)
+    canary: str = ""
+    canary_share: float = Field(default=0.0, ge=0, le=1)
     connect_seconds: float = Field(default=5.0, gt=0)
     first_seconds: float = Field(default=120.0, gt=0)
     idle_seconds: float = Field(default=60.0, gt=0)
     queue: int = Field(default=64, ge=0)
+    queue_seconds: float = Field(default=30.0, gt=0)
 
 
 class Limits(Strict):
@@ -139,7 +154,7 @@ class Gateway(Strict):
         known = {*names, *self.alias}
         meant = [
             *self.alias.values(),
-            *(one for model in self.model for one in (*model.fallback, model.shadow) if one),
+            *(one for model in self.model for one in (*model.fallback, model.shadow, model.canary) if one),
         ]
         meant += [one for key in self.key for one in key.models]
         if lost := sorted(set(meant) - known):
@@ -168,11 +183,46 @@ def parsed(text: str, where: str = "gateway.toml") -> Gateway:
         return Gateway.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(
-            f"{where} is no TOML: {problem}.", hint="Correct it; the old one stays in use."
+            f"{where} is no TOML: {problem}.", hint="Correct it; what was in use stays in use."
         ) from problem
     except ValidationError as problem:
         first: Any = problem.errors()[0]
         place = ".".join(str(one) for one in first["loc"]) or "the file"
         raise ConfigError(
-            f"{where}: {place}: {first['msg']}.", hint="Correct it; the old one stays in use."
+            f"{where}: {place}: {first['msg']}.", hint="Correct it; what was in use stays in use."
         ) from problem
+
+
+def written(tables: Mapping[str, Any]) -> str:
+    """Return tables as TOML: values first, then tables, each list of tables that has a name of its own one by one."""
+    plain = [f"{_key(name)} = {_value(one)}\n" for name, one in tables.items() if not _nested(one)]
+    parts = ["".join(plain)] if plain else []
+    for name, one in tables.items():
+        if isinstance(one, Mapping):
+            parts.append(f"[{_key(name)}]\n" + _lines(one))
+        elif _nested(one):
+            parts += [f"[[{_key(name)}]]\n" + _lines(each) for each in one]
+    return "\n".join(parts)
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    )
+
+
+def _lines(table: Mapping[str, Any]) -> str:
+    return "".join(f"{_key(name)} = {_value(one)}\n" for name, one in table.items())
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(name)} = {_value(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list | tuple | frozenset):
+        return "[" + ", ".join(_value(one) for one in value) + "]"
+    # A JSON value is a TOML value, but for one character in texts and for null, which has none.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

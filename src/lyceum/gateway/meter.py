@@ -22,7 +22,7 @@ from lyceum.gateway.call import Call, Forward, Reply
 from lyceum.gateway.config import Gateway, Limits, Price
 from lyceum.gateway.counters import Counters, Refused, Scope
 from lyceum.gateway.hosts import Hosts, Taken
-from lyceum.gateway.upstream import usage_of
+from lyceum.gateway.upstream import usage as usage_of
 
 log = logging.getLogger(__name__)
 LEFT = 499  # the status of a call whose client has left
@@ -202,7 +202,7 @@ class Held:
             state = "estimated" if begun else "exact"
             usage = Usage(input_tokens=self.tokens[0], output_tokens=self.pieces) if begun else Usage()
         target = facts.get("target", "")
-        given, cached, output = usage.input_tokens, getattr(usage, "cached_tokens", 0), usage.output_tokens
+        given, cached, output = usage.input_tokens, usage.cached_tokens, usage.output_tokens
         money = self._cost(target, usage)
         for late, used in facts.get("lost", ()):
             given, output, money = (

@@ -72,7 +72,7 @@ def _text(asked: Any) -> int:
 
 def cost(price: Price, usage: Usage) -> int:
     """Return the money for what was used; tokens read from the provider's cache have a price of their own."""
-    cached = min(getattr(usage, "cached_tokens", 0), usage.input_tokens)
+    cached = min(usage.cached_tokens, usage.input_tokens)
     again = price.input if price.cached is None else price.cached
     millions = (
         (usage.input_tokens - cached) * price.input + cached * again + usage.output_tokens * price.output
