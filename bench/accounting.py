@@ -259,7 +259,7 @@ def held_against(seen: Seen, rows: list[Any], log: list[Any]) -> dict[str, Any]:
         "hits": sum(bool(row[5]) for row in rows),
         "book": (sum(row[2] for row in exact), sum(row[3] for row in exact)),
         "upstream": (given, sum(value[1] for value in counted)),
-        "hung": (len(hung), sum(row[6] == 499 and row[3] == 0 for row in rows)),
+        "hung": (len(hung), sum(row[1] == "estimated" and row[2] > 0 == row[3] for row in rows)),
         "twice": len(rows) - len(by_id),
     }  # fmt: skip
 
