@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvloop import run  # as the server does
 
 from lyceum.core.errors import LyceumError
 from lyceum.gateway import hosts
@@ -19,7 +20,6 @@ from tests.gateway.redis import needs_redis, redis
 from tests.gateway.test_live import answering
 from tests.gateway.test_meter import key, metered, mine
 from tests.gateway.upstream import Scene
-from tests.toys import run
 
 pytestmark = needs_redis
 
