@@ -18,7 +18,7 @@ import orjson
 
 from lyceum.app.guard import LOOPBACK, SLOWEST, own, too_large
 from lyceum.app.observed import Observed
-from lyceum.core.errors import Forbidden, InvalidInput, LyceumError, NotFound
+from lyceum.core.errors import Busy, Forbidden, InvalidInput, LyceumError, NotFound
 from lyceum.core.types import EVERYONE
 from lyceum.gateway.build import Serving
 from lyceum.gateway.call import Call, Reply
@@ -33,6 +33,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 JSON = {"content-type": "application/json"}
 MODELS = "/v1/models"
 ALONE = frozenset(("/v1/completions", "/v1/messages"))  # what the application behind does not serve
+OPTIONAL = "/v1/rerank"  # names no model where it means Lyceum's own
 CALLS = ALONE | {"/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
 PATHS = CALLS | {MODELS}
 
@@ -41,19 +42,16 @@ class Front:
     """Forwards calls to the models that `live` serves; `inner` serves the rest, behind a guard of its own.
 
     A call is let in by a virtual key, by the server's `token`, or from this machine where there is neither. The
-    longest body is `most` bytes, and it has to come in `seconds`.
+    longest body is `most` bytes, and it has to come in `seconds`. `wait` says how long an address that guesses has
+    to wait.
     """
 
     def __init__(
-        self,
-        live: Live,
-        inner: Application,
-        token: str,
-        most: int,
-        seconds: float,
-        observed: Callable[[], Observed],
-    ) -> None:
-        self.live, self.inner, self.most, self.seconds, self.observed = live, inner, most, seconds, observed
+        self, live: Live, inner: Application, token: str, most: int, seconds: float,
+        observed: Callable[[], Observed], wait: Callable[[str], float] = lambda _: 0.0,
+    ) -> None:  # fmt: skip
+        self.live, self.inner, self.most, self.seconds, self.wait = live, inner, most, seconds, wait
+        self.observed = observed
         self.token = token.encode("latin-1", "replace")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,13 +126,15 @@ class Front:
     ) -> Reply | None:
         """Return the reply to a call that needs nothing to be waited for; None lets it go the usual way."""
         serving = self.live.serving
-        if serving.ready is None:
+        if serving.ready is None or not serving.route.models:
             return None
         try:
             told = _decoded(headers)
             call = _call(path, told, body, self._key(scope, told, serving))
-        except LyceumError:
-            return None
+        except LyceumError as problem:
+            reply = failed(problem)
+            self.observed().refused(reply)
+            return reply
         if not serving.route.known(call.model):
             return None
         scope["state"]["call"] = call
@@ -144,7 +144,7 @@ class Front:
         try:
             next(work)
         except StopIteration as ended:
-            reply: Reply = ended.value
+            reply = ended.value
         except LyceumError as problem:
             reply = failed(problem)
         else:  # a policy around the cache has to wait, for counts of other hosts
@@ -162,9 +162,14 @@ class Front:
             return key
         if self.token and hmac.compare_digest(sent, self.token):
             return None
+        address = (scope.get("client") or ("",))[0]
         if self.token or serving.keys:
+            if wait := self.wait(address):
+                raise Busy(
+                    "Too many requests.", hint="Wait and try again.", code="rate", status=429, wait=wait
+                )
             raise Forbidden("No valid key.", hint="Send the header Authorization: Bearer KEY.", code="no_key")
-        if (scope.get("client") or ("",))[0] in LOOPBACK:
+        if address in LOOPBACK:
             own(headers)
         return None
 
@@ -220,7 +225,7 @@ def _call(path: str, headers: Mapping[str, str], body: bytes, key: Key | None) -
         raise InvalidInput(
             f"The body is no JSON: {problem}.", hint="Send a JSON object.", code="json"
         ) from problem
-    model = asked.get("model") if isinstance(asked, dict) else None
+    model = asked.get("model", "" if path == OPTIONAL else None) if isinstance(asked, dict) else None
     if not isinstance(model, str):
         raise InvalidInput("The body names no model.", hint='Send {"model": "…", …}.', code="model")
     call = Call(

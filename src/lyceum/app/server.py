@@ -59,9 +59,12 @@ class Application(FastAPI):
         state = self.state
         state.inside = super().build_middleware_stack()
         limits = state.limits
-        state.guard = Guard(state.inside, limits, state.token, lambda: state.platform.metrics, refused)
+        guard = state.guard = Guard(
+            state.inside, limits, state.token, lambda: state.platform.metrics, refused
+        )
         state.front = Front(
-            state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds, lambda: state.observed
+            state.gateway, guard, state.token, guard.most, limits.body_seconds,
+            lambda: state.observed, guard.buckets.wait,
         )  # fmt: skip
         return state.front
 

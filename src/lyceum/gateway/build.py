@@ -74,10 +74,10 @@ class Build:
         route = routed(gateway, self._reached, self.kept, self.folder)
         forward: Forward = route
         if any(one.shadow for one in gateway.model):
-            forward = Shadow(forward, gateway, route, self.shadowed)
+            forward = Shadow(forward, gateway, self._metered(route, gateway), self.shadowed)
+        # Policies, innermost first: batches, single-flight, cache, budget, limit.
         forward = self.caches(forward, gateway)
         ready = getattr(forward, "ready", None)
-        # Policies, innermost first: batches, single-flight, cache, budget, limit.
         if gateway.model:
             forward = self._metered(forward, gateway)
         if self.hosts is not None:  # whoever asks Redis has to wait

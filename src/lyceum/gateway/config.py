@@ -80,9 +80,9 @@ class Model(Strict):
     first_seconds: float = Field(default=120.0, gt=0)
     idle_seconds: float = Field(default=60.0, gt=0)
     queue: int = Field(default=64, ge=0)
+    queue_seconds: float = Field(default=30.0, gt=0)
     batch_ms: float = Field(default=0.0, ge=0, le=50)
     batch_items: int = Field(default=64, ge=1)
-    queue_seconds: float = Field(default=30.0, gt=0)
 
 
 class Limits(Strict):
@@ -213,6 +213,7 @@ def parsed(text: str, where: str = "gateway.toml") -> Gateway:
 
 def written(tables: Mapping[str, Any]) -> str:
     """Return tables as TOML: values first, then tables, each list of tables that has a name of its own one by one."""
+    tables = {name: one for name, one in tables.items() if one not in ([], {})}
     plain = [f"{_key(name)} = {_value(one)}\n" for name, one in tables.items() if not _nested(one)]
     parts = ["".join(plain)] if plain else []
     for name, one in tables.items():

@@ -29,8 +29,7 @@ class Connection(asyncio.Protocol):
         self._read, self._write = bytearray(), bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = transport  # type: ignore[assignment]  # uvloop's is none of asyncio's
 
     def data_received(self, data: bytes) -> None:
         self._read += data
