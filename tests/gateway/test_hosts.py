@@ -89,17 +89,17 @@ def test_tokens_and_money(tmp_path: Path) -> None:
         with redis(tmp_path) as server:
             limits = key(tokens_per_minute=1016)
             async with two(tmp_path, server.url, limits) as made:
-                assert await through(made, 40, max_tokens=100) == 1016 // (
-                    100 + len(mine(max_tokens=100).body) // 4 + 1
-                )
+                at_once = 1016 // (100 + len(mine(max_tokens=100).body) // 4 + 1)
+                # What has ended meanwhile gives back what it did not need, so that more may follow.
+                assert at_once <= await through(made, 40, max_tokens=100) < 40
                 while await through(made, 1, max_tokens=100):
                     pass
                 used = [live.build.book.number for live in made if live.build.book is not None]
                 assert 120 < sum(used) <= 1016 / 7
         with redis(tmp_path) as server:
             async with two(tmp_path / "more", server.url, key(budget_day=0.0035)) as made:
-                assert await through(made, 40, max_tokens=100) == 3
-                done = 3
+                done = await through(made, 40, max_tokens=100)
+                assert 3 <= done < 40
                 while found := await through(made, 2, max_tokens=100):
                     done += found
                 assert done == 54
