@@ -111,13 +111,29 @@ def test_openai_other_endpoints(client: openai.OpenAI) -> None:
     assert "".join(one.choices[0].text for one in pieces) == "Oslo"
     assert client.embeddings.create(model="chat", input="a").data[0].embedding == [0.5, -1.0]
     assert client.embeddings.create(model="llama", input="a").data[0].embedding == [0.5, -1.0]
-    assert client.responses.create(model="chat", input="Weather?").output_text == "Let me look."
-    with client.responses.stream(model="chat", input="Weather?") as stream:
-        assert stream.get_final_response().output_text == "Let me look."
     ranked: Any = client.post(
         "/rerank", cast_to=object, body={"model": "chat", "query": "a", "documents": ["b", "c"]}
     )
     assert ranked["results"][0]["index"] == 1
+
+
+@pytest.mark.parametrize("model", KINDS)
+def test_openai_responses(client: openai.OpenAI, model: str) -> None:
+    asked: Any = {"model": model, "input": "Weather?", "max_output_tokens": 50}
+    if model != "chat":
+        asked["tools"] = [{"type": "function", **TOOLS[0]["function"]}]  # type: ignore[dict-item]
+    with client.responses.stream(**asked) as stream:
+        streamed: Any = stream.get_final_response()
+    for made in (client.responses.create(**asked), streamed):
+        assert (made.output_text, made.status) == ("Let me look.", "completed")
+        assert (made.usage.input_tokens, made.usage.output_tokens) == (12, 7)
+        if model != "chat":
+            call = made.output[1]
+            assert (call.type, call.name, json.loads(call.arguments)) == (
+                "function_call",
+                "weather",
+                {"city": "Oslo"},
+            )
 
 
 def test_openai_models(client: openai.OpenAI) -> None:

@@ -233,6 +233,31 @@ def test_messages_of_another_kind(tmp_path: Path) -> None:
     assert found.usage == Usage(input_tokens=12, output_tokens=7)
 
 
+def test_a_conversation_of_responses(tmp_path: Path) -> None:
+    asked = {
+        "model": "chat", "instructions": "Be brief.", "max_output_tokens": 50, "tool_choice": "auto",
+        "tools": [{"type": "function", **TOOL}],
+        "text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}},
+        "input": [
+            {"role": "user", "content": [
+                {"type": "input_text", "text": "What is this?"},
+                {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
+            ]},
+            {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+            {"type": "function_call", "call_id": "c2", "name": "weather", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "rain"},
+            {"type": "function_call_output", "call_id": "c2", "output": "sun"},
+        ],
+    }  # fmt: skip
+    found, body, requests = run(asking(tmp_path, ollama_scene, "ollama", asked, "/v1/responses"))
+    told = sent(requests[0])
+    assert [one["role"] for one in told["messages"]] == ["system", "user", "assistant", "tool", "tool"]
+    assert (len(told["messages"][2]["tool_calls"]), told["messages"][1]["images"]) == (2, ["AAAA"])
+    assert (told["format"], told["options"]) == ({"type": "object"}, {"num_predict": 50})
+    assert [one["type"] for one in json.loads(body)["output"]] == ["message", "function_call"]
+    assert found.usage == Usage(input_tokens=12, output_tokens=7)
+
+
 def test_there_and_back_again() -> None:
     """A message turned into a chat completion's request and back asks the same."""
     again = anthropic.request(messages.request(MESSAGE))
@@ -252,7 +277,8 @@ def test_there_and_back_again() -> None:
      ("ollama", {**ASKED, "messages": [{"role": "user", "content": [
          {"type": "image_url", "image_url": {"url": "http://x/y.png"}}]}]}, CHAT, "image"),
      ("ollama", {**MESSAGE, "tools": [{"type": "web_search"}]}, MESSAGES, "tool"),
-     ("openai", {"model": "chat"}, MESSAGES, "shape")],
+     ("openai", {"model": "chat"}, MESSAGES, "shape"), ("ollama", {"model": "chat"}, "/v1/responses", "shape"),
+     ("ollama", {"model": "chat", "input": "x", "previous_response_id": "r"}, "/v1/responses", "not_stored")],
 )  # fmt: skip
 def test_what_cannot_be_turned_is_refused(
     tmp_path: Path, kind: str, asked: dict[str, Any], path: str, code: str

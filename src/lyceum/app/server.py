@@ -94,6 +94,7 @@ class _Patient(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self.scope["state"]["whole"] = True  # whoever reads the body has to wait for nothing
         self.part = ""
 
     def data_received(self, data: bytes) -> None:

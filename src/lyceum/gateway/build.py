@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lyceum.core.errors import ConfigError
-from lyceum.gateway import anthropic, messages, ollama
+from lyceum.gateway import anthropic, messages, ollama, responses
 from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
@@ -23,7 +23,7 @@ from lyceum.gateway.shadow import Seen, Shadow
 from lyceum.gateway.translate import Paths, Translated
 from lyceum.gateway.upstream import Anthropic, OpenAI
 
-CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 Inside = Callable[[Target], Forward]
 
 
@@ -69,12 +69,16 @@ class Build:
         client = self.clients.setdefault(waits, Client(*waits))
         if target.kind == "anthropic":
             plain: Forward = Anthropic(target, client, self.environment)
-            return Paths({MESSAGES: plain, CHAT: Translated(plain, anthropic.CHAT)})
+            chat: Forward = Translated(plain, anthropic.CHAT)
+            turned = Translated(chat, responses.RESPONSES)
+            return Paths({MESSAGES: plain, CHAT: chat, RESPONSES: turned})
         if target.kind == "ollama":
             plain = OpenAI(target, client, self.environment)
             chat = Translated(plain, ollama.CHAT)
             embed = Translated(plain, ollama.EMBED)
-            return Paths({CHAT: chat, MESSAGES: Translated(chat, messages.MESSAGES), "/v1/embeddings": embed})
+            turned = Translated(chat, responses.RESPONSES)
+            said = Translated(chat, messages.MESSAGES)
+            return Paths({CHAT: chat, MESSAGES: said, RESPONSES: turned, "/v1/embeddings": embed})
         if target.kind == "openai":
             plain = OpenAI(target, client, self.environment)
         elif self.inside is not None:
