@@ -2,10 +2,11 @@
 
 A real `lyceum serve` with three stand-in upstreams in processes of their own; clients keep 32 requests under way, a
 third of them streams. Part 1 rewrites gateway.toml 200 times (other targets, other strategies, an alias that moves;
-a file cut in half comes before every tenth and must be refused). Part 2 kills one of three upstreams with SIGKILL and starts it
-again on its port. Part 3 freezes one with SIGSTOP: it takes connections and never answers. Streams that had begun on
-the upstream that went cannot be saved and are counted apart. The control has no retries and must lose requests.
-Part 4 kills Redis while caches and limits use it, and starts it again; it is left out where there is no redis-server.
+a file cut in half comes before every tenth and must be refused). Part 2 kills one of three upstreams with SIGKILL
+and starts it again on its port. Part 3 freezes one with SIGSTOP: it takes connections and never answers. Streams
+that had begun on the upstream that went cannot be saved and are counted apart. The control has no retries and must
+lose requests. Part 4 kills Redis while caches and limits use it, and starts it again; it is left out where there is
+no redis-server.
 """
 
 from __future__ import annotations
