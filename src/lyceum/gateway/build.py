@@ -13,12 +13,14 @@ from pathlib import Path
 
 from lyceum.core.errors import ConfigError
 from lyceum.gateway import anthropic, messages, ollama, responses
+from lyceum.gateway.cache import Caches
 from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
 from lyceum.gateway.pool import Kept
 from lyceum.gateway.probe import Probes
 from lyceum.gateway.route import Route, routed
+from lyceum.gateway.semantic import Embed
 from lyceum.gateway.shadow import Seen, Shadow
 from lyceum.gateway.translate import Paths, Translated
 from lyceum.gateway.upstream import Anthropic, OpenAI
@@ -41,13 +43,19 @@ class Build:
     """Makes what serves a configuration; `folder` is for files, `inside` reaches targets in this process."""
 
     def __init__(
-        self, folder: Path, inside: Inside | None = None, environment: Mapping[str, str] = os.environ
+        self,
+        folder: Path,
+        inside: Inside | None = None,
+        environment: Mapping[str, str] = os.environ,
+        version: Callable[[], object] = str,
+        embed: Embed | None = None,
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
         self.kept: dict[str, Kept] = {}
         self.shadowed: dict[str, Seen] = {}
         self.probes = Probes()
+        self.caches = Caches(folder, environment, version, embed)
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
@@ -55,7 +63,8 @@ class Build:
         forward: Forward = route
         if any(one.shadow for one in gateway.model):
             forward = Shadow(forward, gateway, route, self.shadowed)
-        # Policies, innermost first: single-flight, cache, budget, limit.
+        forward = self.caches(forward, gateway)
+        # Policies, innermost first: batches, single-flight, cache, budget, limit.
         return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
 
     def close(self) -> None:
@@ -63,6 +72,7 @@ class Build:
         self.probes.close()
         for client in self.clients.values():
             client.close()
+        self.caches.close()
 
     def _reached(self, target: Target, model: Model) -> Forward:
         waits = (model.connect_seconds, model.first_seconds, model.idle_seconds)

@@ -19,7 +19,8 @@ class Call:
     """A request as it came: `body` is what was sent, `asked` the same as JSON (not changed by policies).
 
     `model` is the name that routing goes by; `key` the id of the virtual key and `tenant` who it belongs to; `facts`
-    say what policies did (upstream, attempts, cache, …) and go into the usage book, metrics and traces.
+    say what policies did (upstream, attempts, cache, …) and go into the usage book, metrics and traces. A reply that
+    was not paid for says so there: `cache` is hit-exact or hit-semantic, and its usage is zero.
     """
 
     path: str

@@ -56,7 +56,10 @@ class Target(Strict):
 
 
 class Model(Strict):
-    """A name that clients ask for and how it is served."""
+    """A name that clients ask for and how it is served.
+
+    Embeddings and reranks that come within `batch_ms` are sent as one, of at most `batch_items` texts; 0 sends each.
+    """
 
     name: str = Field(min_length=1)
     targets: tuple[Target, ...] = Field(min_length=1)
@@ -78,6 +81,8 @@ class Model(Strict):
     idle_seconds: float = Field(default=60.0, gt=0)
     queue: int = Field(default=64, ge=0)
     queue_seconds: float = Field(default=30.0, gt=0)
+    batch_ms: float = Field(default=0.0, ge=0, le=50)
+    batch_items: int = Field(default=64, ge=1)
 
 
 class Key(Strict):
@@ -97,13 +102,26 @@ class Key(Strict):
 
 
 class Cache(Strict):
-    """Answers that are given again; `semantic` is the least cosine, 0 for none."""
+    """Answers that are given again, each of "memory", "lmdb" and "redis" with those before it.
+
+    Only calls of at most `temperature` share replies (none given counts as 1); `semantic` is the least cosine at
+    which a question gets the answer of another one, 0 for none; `redis` may be "env:NAME".
+    """
 
     exact: Literal["none", "memory", "lmdb", "redis"] = "none"
     seconds: float = Field(default=3600.0, gt=0)
     megabytes: int = Field(default=64, gt=0)
-    redis: str = ""
+    temperature: Share = 0.3
+    redis: str = Field(default="", pattern=r"^(rediss?://|unix://|env:\w+$|$)")
     semantic: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _layers(self) -> Cache:
+        if (self.exact == "redis") != bool(self.redis):
+            raise ValueError('exact = "redis" and redis = "redis://…" belong together')
+        if self.semantic and self.exact == "none":
+            raise ValueError('semantic needs exact = "memory", "lmdb" or "redis": answers are kept there')
+        return self
 
 
 class Gateway(Strict):
