@@ -39,6 +39,8 @@ EVAL = {
 }
 STORE = {"migrate": "lyceum.app.store_commands", "encoder": "lyceum.app.store_commands"}  # of `lyceum store`
 GATEWAY = {
+    "key": "lyceum.app.gateway_commands",
+    "usage": "lyceum.app.gateway_commands",
     "difficulty": "lyceum.app.gateway_difficulty",
 }  # of `lyceum gateway`
 
@@ -113,6 +115,8 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     serve = add("serve", "answer over HTTP (OpenAI's shape at /v1, more at /docs)")
     serve.add_argument("--host")
     serve.add_argument("--port", type=int)
+    serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes that answer (1)")
+    serve.add_argument("--worker", help=argparse.SUPPRESS)  # its place, for each of them
     demo = add("demo", "read the example documents and answer questions about them")
     demo.add_argument("--examples", metavar="DIR", help="another folder with documents/ and demo.jsonl")
     models = add("models", "list, add or check local models")
