@@ -305,7 +305,10 @@ def test_errors_come_back_in_the_callers_shape(tmp_path: Path, kind: str, path: 
     assert (json.loads(said).get("type") == "error") is (path == MESSAGES)
 
 
-@pytest.mark.parametrize("broken", [b'{"type": "message_start"}', b"{", b'{"type": "content_block_delta"}'])
+@pytest.mark.parametrize(
+    "broken",
+    [b'{"type": "message_start"}', b'{"error": "overloaded"}', b"{", b'{"type": "content_block_delta"}'],
+)
 def test_a_stream_that_cannot_be_read(tmp_path: Path, broken: bytes) -> None:
     async def streaming(request: bytes, writer: asyncio.StreamWriter) -> None:
         first = f"data: {json.dumps(EVENTS[0])}\n\n".encode()

@@ -58,8 +58,11 @@ class Application(FastAPI):
         state = self.state
         state.inside = super().build_middleware_stack()
         limits = state.limits
-        state.guard = Guard(state.inside, limits, state.token, lambda: state.platform.metrics, refused)
-        return Front(state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds)
+        guard = state.guard = Guard(
+            state.inside, limits, state.token, lambda: state.platform.metrics, refused
+        )
+        waits = guard.buckets.wait
+        return Front(state.gateway, guard, state.token, guard.most, limits.body_seconds, waits)
 
 
 class _Server(uvicorn.Server):

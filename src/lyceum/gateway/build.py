@@ -57,10 +57,10 @@ class Build:
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
+        self.caches = Caches(folder, environment, version, embed)
         self.kept: dict[str, Kept] = {}
         self.shadowed: dict[str, Seen] = {}
         self.probes = Probes()
-        self.caches = Caches(folder, environment, version, embed)
         self.book: Book | None = None
         self.hosts: Hosts | None = None
         self.redis = ""
@@ -71,8 +71,8 @@ class Build:
         forward: Forward = route
         if any(one.shadow for one in gateway.model):
             forward = Shadow(forward, gateway, self._metered(route, gateway), self.shadowed)
-        forward = self.caches(forward, gateway)
         # Policies, innermost first: batches, single-flight, cache, budget, limit.
+        forward = self.caches(forward, gateway)
         if gateway.model:
             forward = self._metered(forward, gateway)
         return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)

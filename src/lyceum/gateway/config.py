@@ -213,6 +213,7 @@ def parsed(text: str, where: str = "gateway.toml") -> Gateway:
 
 def written(tables: Mapping[str, Any]) -> str:
     """Return tables as TOML: values first, then tables, each list of tables that has a name of its own one by one."""
+    tables = {name: one for name, one in tables.items() if one not in ([], {})}
     plain = [f"{_key(name)} = {_value(one)}\n" for name, one in tables.items() if not _nested(one)]
     parts = ["".join(plain)] if plain else []
     for name, one in tables.items():

@@ -84,13 +84,16 @@ def given(entry: Entry, call: Call) -> Reply | None:
 
 def wants_usage(call: Call) -> bool:
     """Say whether a stream shall end with its usage."""
-    return bool(call.stream and (call.asked.get("stream_options") or {}).get("include_usage"))
+    chat = call.path in ("/v1/chat/completions", "/v1/completions")
+    return bool(chat and call.stream and (call.asked.get("stream_options") or {}).get("include_usage"))
 
 
 def _complete(call: Call, told: Any) -> bool:
     """Say whether a body holds what its path promises."""
     if call.path == "/v1/responses":
         return told.get("status", "completed") == "completed" and "output" in told
+    if call.path == "/v1/messages":
+        return bool(told.get("type") == "message")
     return any(isinstance(told.get(name), list) for name in ("choices", "data", "results"))
 
 
@@ -98,6 +101,8 @@ def _ended(call: Call, events: list[bytes]) -> bool:
     """Say whether a stream came to its own end."""
     if call.path == "/v1/responses":
         return any(b"response.completed" in one[:60] for one in events[-4:])
+    if call.path == "/v1/messages":
+        return any(b"message_stop" in one[:60] for one in events[-3:])
     return any(one.strip() == DONE for one in events[-2:])
 
 

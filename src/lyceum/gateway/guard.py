@@ -11,16 +11,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import rjieba
 
 _quoted = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」|《[^》]+》|`[^`]+`|(?<!\w)'[^']+'(?!\w)")
 _token = re.compile(
-    r"\x00\d+|[\u3400-\u9fff]+|[-+]?[$€£¥]?\d[\w.,:/%-]*\w%?|[-+]?[$€£¥]?\d%?|\w[\w.+#@/&-]*[\w+#]|\w|[%$€£¥+=<>*/&#@^-]"
+    r"\x00\d+|[-+]?[$€£¥]?\d[\w.,:/%-]*\w%?|[-+]?[$€£¥]?\d%?|\w[\w.+#@/&-]*[\w+#]|\w|[%$€£¥+=<>*/&#@^-]"
 )
-_cjk = re.compile(r"[\u3400-\u9fff]")
+_word = re.compile(r"\w+")
+_cjk = re.compile(r"[\u3400-\u9fff]+")
 _grouped = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 ME, YOU = (
     frozenset({"my", "our", "我的", "我们的", "我"}),
@@ -49,8 +50,9 @@ class Form:
     persons: frozenset[str]
 
 
-def same(one: Form, other: Form) -> bool:
+def same(text: str, another: str) -> bool:
     """Say whether two questions ask the same."""
+    one, other = form(text), form(another)
     if one.persons and other.persons and one.persons != other.persons:
         return False
     return bool(one.words) and (
@@ -58,6 +60,7 @@ def same(one: Form, other: Form) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def form(text: str) -> Form:
     """Return the form of a question."""
     text = _grouped.sub("", unicodedata.normalize("NFKC", text).replace("’", "'").strip())
@@ -70,19 +73,24 @@ def form(text: str) -> Form:
     text = _quoted.sub(kept, text)
     persons = _persons(text.lower())
     loud = text.isupper()
-    text = " ".join(
-        word if word.isupper() and not loud and word.lower() in ORDINARY else word.lower()
-        for word in text.split()
+    text = _word.sub(
+        lambda found: found.group() if _meant(found.group(), loud) else found.group().lower(), text
     )
     patterns, soft = _tables()
     for pattern, becomes in patterns:
         text = pattern.sub(becomes, text)
+    text = _cjk.sub(r" \g<0> ", text.replace("'s ", " "))
     tokens = _token.findall(text)
-    left = ["?"] if tokens and tokens[0] in BEGIN else []
+    left = ["?"] if (tokens and tokens[0] in BEGIN) or "吗" in text else []
     for token in tokens:
         if token not in soft:
-            left += [word for word in _words(token, quoted) if word not in soft]
+            left += [word for word in _words(token, quoted) if word not in soft and word != "吗"]
     return Form(tuple(left), _turned(left), persons)
+
+
+def _meant(word: str, loud: bool) -> bool:
+    """Say whether capitals change what a word means: IT is not it."""
+    return len(word) > 1 and word.isupper() and not loud and word.lower() in ORDINARY
 
 
 def _words(token: str, quoted: list[str]) -> list[str]:
@@ -91,6 +99,8 @@ def _words(token: str, quoted: list[str]) -> list[str]:
         return [f"\x00{quoted[int(token[1:])]}"]
     if _cjk.match(token):
         return [word for word in rjieba.cut(token) if word.strip()]
+    if "-" in token and token.replace("-", "").isalpha():
+        return [_stem(word) for word in token.split("-") if word]
     return [NUMBERS.get(token, _stem(token))]
 
 
@@ -133,5 +143,7 @@ def _tables() -> tuple[list[tuple[re.Pattern[str], str]], frozenset[str]]:
         elif line and not line.startswith("#"):
             written, _, becomes = line.rpartition(" = ")
             around = (r"(?<![\w'-])", r"(?![\w'-])") if bounded else ("", "")
-            patterns.append((re.compile(f"{around[0]}(?:{written}){around[1]}"), f" {becomes} "))
+            patterns.append(
+                (re.compile(f"{around[0]}(?:{written}){around[1]}"), becomes if bounded else f" {becomes} ")
+            )
     return patterns, soft

@@ -14,7 +14,8 @@ import orjson
 
 from lyceum.gateway.call import Call
 
-SAMPLED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses"})
+SURE = frozenset({"/v1/embeddings", "/v1/rerank"})  # what is not drawn by lot
+APART = frozenset({"/v1/responses", "/v1/messages"})  # whose two forms cannot be made of each other
 # What makes a reply depend on more than the request, where it is not empty.
 STATE = ("previous_response_id", "conversation", "background", "web_search_options")
 FORM = ("stream", "stream_options")
@@ -45,7 +46,7 @@ class Identity:
         if alike:
             *before, last = asked["messages"]
             same["messages"] = [*before, {**last, "content": ""}]
-        if call.path == "/v1/responses":  # its two forms cannot be made of each other
+        if call.path in APART:
             same["stream"] = call.stream
         place = [alike, call.path, call.tenant, sorted(call.readers), str(self.version())]
         return blake2b(orjson.dumps([place, same], option=orjson.OPT_SORT_KEYS), digest_size=20).digest()
@@ -53,7 +54,7 @@ class Identity:
     def _repeatable(self, call: Call) -> bool:
         """Say whether the same request means the same reply."""
         asked = call.asked
-        if call.path not in SAMPLED:
+        if call.path in SURE:
             return True
         warmth, tools = asked.get("temperature"), asked.get("tools") or []
         warmth = 1.0 if warmth is None else warmth

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lyceum.gateway.call import Call
-from lyceum.gateway.guard import Form, form, same
+from lyceum.gateway.guard import same
 from lyceum.gateway.identity import Identity
 
 LONGEST = 400  # characters of a question; of longer ones the encoder would not see the end
@@ -55,7 +55,7 @@ class Semantic:
         if group is None:
             return None
         self._groups.move_to_end(place)
-        return group.find(vector, form(text), self.least)
+        return group.find(vector, text, self.least)
 
     def add(self, call: Call, identity: bytes) -> None:
         """Remember a question that has been answered."""
@@ -65,7 +65,7 @@ class Semantic:
         group = self._groups.get(place)
         if group is None:
             group = self._groups[place] = Group(len(vector))
-        self._rows += group.add(vector, form(question(call)), identity)
+        self._rows += group.add(vector, question(call), identity)
         while self._rows > MOST:
             _, oldest = self._groups.popitem(last=False)
             self._rows -= len(oldest.rows)
@@ -75,13 +75,13 @@ class Group:
     """Questions of calls that differ in nothing else; the newest takes the oldest's place."""
 
     def __init__(self, dimension: int) -> None:
-        self.rows: list[tuple[Form, bytes, npt.NDArray[np.float16]]] = []
+        self.rows: list[tuple[str, bytes, npt.NDArray[np.float16]]] = []
         self.places: dict[bytes, int] = {}
         self.small = np.empty((16, dimension), np.int8)
 
-    def add(self, vector: Vector, made: Form, identity: bytes) -> int:
+    def add(self, vector: Vector, text: str, identity: bytes) -> int:
         """Keep a question and return how many more there are now."""
-        row = (made, identity, vector.astype(np.float16))
+        row = (text, identity, vector.astype(np.float16))
         at = self.places.get(identity, len(self.rows))
         if at == ROWS:  # the dict has the oldest first
             at = self.places.pop(next(iter(self.places)))
@@ -95,7 +95,7 @@ class Group:
         self.rows.append(row)
         return 1
 
-    def find(self, vector: Vector, asked: Form, least: float) -> bytes | None:
+    def find(self, vector: Vector, asked: str, least: float) -> bytes | None:
         """Return the identity of the nearest question that the guard lets pass."""
         near = np.asarray(numkong.cdist(_small(vector)[None], self.small[: len(self.rows)], metric="dot"))[0]
         best = np.argpartition(-near, BEST)[:BEST] if len(near) > BEST else np.arange(len(near))

@@ -160,11 +160,9 @@ function bring() {
     return;
   }
   source.scrollTop = 0;
-  const move = () => {
-    const top = first?.getBoundingClientRect().top - sheet.getBoundingClientRect().top;
-    sheet.scrollTop += (top || 0) - sheet.clientHeight / 3;
-  };
-  move();
+  if (!first) return;
+  const [inside, outside] = [first.getBoundingClientRect(), sheet.getBoundingClientRect()];
+  sheet.scrollBy(inside.left - outside.left - 24, inside.top - outside.top - sheet.clientHeight / 3);
 }
 
 function hide() {
