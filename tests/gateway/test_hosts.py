@@ -89,22 +89,33 @@ def test_tokens_and_money(tmp_path: Path) -> None:
         with redis(tmp_path) as server:
             limits = key(tokens_per_minute=1016)
             async with two(tmp_path, server.url, limits) as made:
-                assert await through(made, 40, max_tokens=100) == 1016 // (
-                    100 + len(mine(max_tokens=100).body) // 4 + 1
-                )
+                at_once = 1016 // (100 + len(mine(max_tokens=100).body) // 4 + 1)
+                # What has ended meanwhile gives back what it did not need, so that more may follow.
+                assert at_once <= await through(made, 40, max_tokens=100) < 40
                 while await through(made, 1, max_tokens=100):
                     pass
                 used = [live.build.book.number for live in made if live.build.book is not None]
                 assert 120 < sum(used) <= 1016 / 7
         with redis(tmp_path) as server:
             async with two(tmp_path / "more", server.url, key(budget_day=0.0035)) as made:
-                assert await through(made, 40, max_tokens=100) == 3
-                done = 3
+                done = await through(made, 40, max_tokens=100)
+                assert 3 <= done < 40
                 while found := await through(made, 2, max_tokens=100):
                     done += found
                 assert done == 54
 
     run(play())
+
+
+async def admitted(live: Live) -> asyncio.Task[Any]:
+    """Return a call that is let through within some seconds, and now hangs."""
+    for _ in range(40):
+        task = asyncio.create_task(live(mine()))
+        await asyncio.sleep(0.5)
+        if not task.done():
+            return task
+        assert isinstance(task.exception(), LyceumError)
+    raise AssertionError("What was held does not come back.")
 
 
 def test_calls_at_once_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,18 +133,13 @@ def test_calls_at_once_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
                 for one in waiting[:2]:
                     one.cancel()
                 await asyncio.gather(*waiting[:2], return_exceptions=True)
-                more = [asyncio.create_task(made[0](mine())) for _ in range(2)]
-                await asyncio.sleep(0.5)
-                assert not any(one.done() for one in more)
+                more = [await admitted(made[0]) for _ in range(2)]
                 assert await through(made, 1) == 0
                 assert made[1].build.hosts is not None
                 beating = made[1].build.hosts._beating  # its host dies
                 assert beating is not None
                 beating.cancel()
-                await asyncio.sleep(3.0)
-                more += [asyncio.create_task(made[0](mine())) for _ in range(2)]
-                await asyncio.sleep(0.5)
-                assert not any(one.done() for one in more)
+                more += [await admitted(made[0]) for _ in range(2)]
                 for one in (*waiting, *more):
                     one.cancel()
                 await asyncio.gather(*waiting, *more, return_exceptions=True)
