@@ -71,6 +71,33 @@ def test_each_call_is_counted_once_under_its_outcome(tmp_path: Path) -> None:
     assert found['lyceum_gateway_tokens_total{model="chat",tenant="",kind="output"}'] == 4  # hits use none
 
 
+def test_who_leaves_counts_against_no_target(tmp_path: Path) -> None:
+    """Twenty in a row would open the breaker if each were a failure of the target."""
+
+    async def endless(request: bytes, writer: asyncio.StreamWriter) -> None:
+        head = chunked(EVENT, end=False)
+        writer.write(head.replace(b"\r\n\r\n", b"\r\ncontent-type: text/event-stream\r\n\r\n", 1))
+        await asyncio.sleep(30)
+
+    async def play() -> None:
+        before, left = counted(), 'lyceum_gateway_calls_total{model="chat",tenant="",outcome="left"}'
+        async with played(endless) as server:
+            written(tmp_path / "gateway.toml", f"{server.url}/v1")
+            async with fronted(tmp_path / "gateway.toml") as (live, http):
+                for _ in range(20):
+                    async with http.stream("POST", "/v1/chat/completions", json=told(stream=True)) as found:
+                        assert found.status_code == 200
+                for _ in range(500):
+                    if counted().get(left, 0) - before.get(left, 0) == 20:
+                        break
+                    await asyncio.sleep(0.02)
+                else:
+                    raise AssertionError(counted())
+                assert set(now(live)["lyceum_gateway_breaker"].values()) == {0.0}
+
+    run(play())
+
+
 def test_hits_keep_their_order_and_the_connection(tmp_path: Path) -> None:
     """What is answered in the callback stands in line with what is not, on one connection, also when cut up."""
 

@@ -115,7 +115,7 @@ class Front:
             except LyceumError as problem:
                 reply = failed(problem)
             except asyncio.CancelledError:
-                reply = Reply(status=499, error="left")
+                reply = Reply(status=499, left=True)
                 raise
             await _sent(reply, send)
         finally:
@@ -290,7 +290,7 @@ async def _sent(reply: Reply, send: Send) -> None:
                     reply.pieces += 1
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             except asyncio.CancelledError:
-                reply.error = "left"
+                reply.left = True
                 raise
             except LyceumError as problem:  # it began well: the client learns the end by an event
                 reply.error = problem.code

@@ -41,9 +41,10 @@ class Observed:
     def told(self, call: Call, reply: Reply) -> None:
         """Tell everyone of a call."""
         seconds, usage = time.perf_counter() - call.started, reply.usage
+        error = "left" if reply.left else reply.error
         one = Ended(
             path=call.path, model=call.model, tenant=call.tenant, key=call.key, stream=call.stream,
-            status=reply.status, error=reply.error, start=time.time() - seconds, seconds=seconds, facts=call.facts,
+            status=reply.status, error=error, start=time.time() - seconds, seconds=seconds, facts=call.facts,
         )  # fmt: skip
         if reply.pieces:
             one.first, one.last = reply.first - call.started, reply.last - call.started

@@ -42,7 +42,7 @@ class Reply:
 
     `finish` is called exactly once by whoever sends the reply, after the last byte or when the client has left: what
     policies hung on `ended` settles budgets, frees slots and counts. They tell `first` and `last`, when the first and
-    the last of `pieces` of a stream went out.
+    the last of `pieces` of a stream went out, and whether the client has `left`, which is no error of the upstream.
     """
 
     status: int
@@ -54,6 +54,7 @@ class Reply:
     first: float = 0.0
     last: float = 0.0
     pieces: int = 0
+    left: bool = False
     ended: list[Callable[[Reply], None]] = field(default_factory=list)
 
     def finish(self) -> None:
