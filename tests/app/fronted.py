@@ -13,10 +13,13 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 
 from lyceum.app.gateway import Front
-from lyceum.app.server import _Patient
+from lyceum.app.observed import Observed
+from lyceum.app.protocol import Protocol
 from lyceum.gateway.live import Live
+from lyceum.observe.metrics import Metrics
 
 MOST = 1_000_000
+OBSERVED = Observed(Metrics())
 
 
 def written(file: Path, url: str, more: str = "", name: str = "chat", kind: str = "openai") -> None:
@@ -33,8 +36,8 @@ async def fronted(file: Path, token: str = "") -> AsyncIterator[tuple[Live, http
     """Serve what a gateway.toml says; everything else is answered with 418."""
     live = Live(file)
     assert not live.problem
-    front = Front(live, PlainTextResponse("no library", 418), token, MOST, seconds=1.0)
-    config = uvicorn.Config(front, http=_Patient, lifespan="off", log_level="critical", ws="none")
+    front = Front(live, PlainTextResponse("no library", 418), token, MOST, 1.0, lambda: OBSERVED)
+    config = uvicorn.Config(front, http=Protocol, lifespan="off", log_level="critical", ws="none")
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -39,6 +39,20 @@ def test_a_configuration_of_the_guide_finds_passages(tmp_path: Path, number: int
     assert run(check())[0] == "a.md"
 
 
+def test_the_configurations_of_the_monitoring_guide_build(tmp_path: Path) -> None:
+    text = GUIDE.with_name("monitoring.md").read_text(encoding="utf-8")
+    tables = tomllib.loads("\n".join(re.findall(r"```toml\n(.*?)```", text, re.S)))
+    assert sorted(tables) == ["log", "traces"]
+    platform = wire.build(
+        overlaid(load(str(tmp_path), {}), tables, "the guide").tables,
+        tmp_path,
+        replace={"encoder": ToyEncoder()},
+    )
+    assert platform.spans.also == platform.parts["traces"].trace
+    assert platform.parts["log"].path == tmp_path / "calls.jsonl"
+    run(platform.close())
+
+
 def test_the_configurations_of_the_gateways_guide_serve(tmp_path: Path) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", GUIDE.with_name("gateway.md").read_text(encoding="utf-8"), re.S)
     assert len(blocks) == 7

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.app.served import Server, command, served
@@ -59,23 +60,25 @@ Open = Callable[..., Watched]
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that holds a few of the example documents, one that only hr may read, and two that disagree."""
+    """A home that holds a few of the example documents, and two that disagree."""
     home = tmp_path_factory.mktemp("web") / "home"
     fees = [home.parent / "harbour-fees.txt", home.parent / "tenants-letter.txt"]
     for file, fee in zip(fees, (12, 15), strict=True):
         file.write_text(f"The mooring fee at Pier 9 is {fee} guilders a day.\n", encoding="utf-8")
     paths = [*(str(EXAMPLES / name) for name in FEW), *map(str, fees)]
     assert command(["ingest", "--home", str(home), *paths]).returncode == 0
-    secret = home.parent / "salaries.txt"
-    secret.write_text("The salary of the harbour master is 91,000 guilders a year.\n", encoding="utf-8")
-    assert command(["ingest", "--home", str(home), "--readers", "hr", str(secret)]).returncode == 0
     return home
 
 
 @pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[Server]:
-    """A `lyceum serve` process over that home."""
+    """A `lyceum serve` process over that home, with one document more that only hr may read."""
     with served(home) as running:
+        secret = {"file": ("salaries.txt", b"The salary of the harbour master is 91,000 guilders a year.")}
+        sent = httpx.post(
+            f"{running.url}/api/documents", files=secret, data={"readers": "hr"}, trust_env=False
+        )
+        assert sent.status_code == 201
         yield running
 
 

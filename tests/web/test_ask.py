@@ -148,7 +148,7 @@ def test_it_reads_without_javascript(watched: Open) -> None:
 
 
 def test_page_http_and_command_line_say_the_same(server: Server, home: Path) -> None:
-    for question in (BATTERY, PROBATION, PRICE, NOWHERE):
+    for question in (BATTERY, PROBATION, NOWHERE):
         shown = httpx.get(
             server.url, params={"q": question}, headers={"accept": "text/html"}, trust_env=False
         ).text

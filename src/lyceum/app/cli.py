@@ -41,6 +41,7 @@ STORE = {"migrate": "lyceum.app.store_commands", "encoder": "lyceum.app.store_co
 GATEWAY = {
     "key": "lyceum.app.gateway_commands",
     "usage": "lyceum.app.gateway_commands",
+    "difficulty": "lyceum.app.gateway_difficulty",
 }  # of `lyceum gateway`
 
 
@@ -116,6 +117,10 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int)
     serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes that answer (1)")
     serve.add_argument("--worker", help=argparse.SUPPRESS)  # its place, for each of them
+    seen = add("top", "watch a running server: calls, latencies, tokens, cost, by model and tenant")
+    seen.add_argument("--url", metavar="URL", help="its address (that of [serve])")
+    seen.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between two readings (1)")
+    seen.add_argument("--once", action="store_true", help="print one table and end")
     demo = add("demo", "read the example documents and answer questions about them")
     demo.add_argument("--examples", metavar="DIR", help="another folder with documents/ and demo.jsonl")
     models = add("models", "list, add or check local models")
@@ -200,6 +205,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     chosen = settings.load(arguments.home, settings.current())
     if arguments.command in ("eval", "store", "gateway"):
         run = _eval("run", arguments.measure)
+    elif arguments.command == "top":
+        from lyceum.app.top import run_top as run
     else:
         module = {"doctor": doctor, "dify": dify}.get(arguments.command, commands)
         run = getattr(module, f"run_{arguments.command}")

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 import orjson
 
 from lyceum.app.guard import LOOPBACK, SLOWEST, own, too_large
+from lyceum.app.observed import Observed
 from lyceum.core.errors import Busy, Forbidden, InvalidInput, LyceumError, NotFound
 from lyceum.core.types import EVERYONE
 from lyceum.gateway.build import Serving
@@ -32,7 +34,8 @@ JSON = {"content-type": "application/json"}
 MODELS = "/v1/models"
 ALONE = frozenset(("/v1/completions", "/v1/messages"))  # what the application behind does not serve
 OPTIONAL = "/v1/rerank"  # names no model where it means Lyceum's own
-PATHS = ALONE | {MODELS, "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
+CALLS = ALONE | {"/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
+PATHS = CALLS | {MODELS}
 
 
 class Front:
@@ -45,9 +48,10 @@ class Front:
 
     def __init__(
         self, live: Live, inner: Application, token: str, most: int, seconds: float,
-        wait: Callable[[str], float] = lambda _: 0.0,
+        observed: Callable[[], Observed], wait: Callable[[str], float] = lambda _: 0.0,
     ) -> None:  # fmt: skip
         self.live, self.inner, self.most, self.seconds, self.wait = live, inner, most, seconds, wait
+        self.observed = observed
         self.token = token.encode("latin-1", "replace")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,27 +76,83 @@ class Front:
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         serving = self.live.serving
         try:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            key = self._key(scope, headers, serving)
-            if scope["path"] == MODELS and key is not None and scope["method"] == "GET":
-                await _sent(
-                    Reply(status=200, headers=dict(JSON), body=orjson.dumps(listed(serving, key))), send
-                )
-                return
-            if scope["path"] == MODELS or scope["method"] != "POST":
-                await self.inner(scope, receive, send)
-                return
-            body = await self._body(scope, headers, receive)
-            call = _call(scope["path"], headers, body, key)
-            if not serving.route.known(call.model):
-                if key is not None or call.path in ALONE:
-                    raise unknown(call.model)
-                await self.inner(scope, _again(body, receive), send)
-                return
-            reply = await serving.forward(call)
+            # It was understood already where it could have been answered at once.
+            known: Call | None = scope["state"].get("call")
+            call = known or await self._understood(scope, receive, send, serving)
         except LyceumError as problem:
             reply = failed(problem)
-        await _sent(reply, send)
+            self.observed().refused(reply)
+            await _sent(reply, send)
+            return
+        if call is not None:
+            await self._answered(call, serving, send)
+
+    async def _understood(self, scope: Scope, receive: Receive, send: Send, serving: Serving) -> Call | None:
+        """Return the call that a request is, None where something else is answered. Raises Forbidden, NotFound, …"""
+        headers = _decoded(scope["headers"])
+        key = self._key(scope, headers, serving)
+        if scope["path"] == MODELS and key is not None and scope["method"] == "GET":
+            await _sent(Reply(status=200, headers=dict(JSON), body=orjson.dumps(listed(serving, key))), send)
+            return None
+        if scope["path"] == MODELS or scope["method"] != "POST":
+            await self.inner(scope, receive, send)
+            return None
+        body = await self._body(scope, headers, receive)
+        call = _call(scope["path"], headers, body, key)
+        if serving.route.known(call.model):
+            return call
+        if key is not None or call.path in ALONE:
+            raise unknown(call.model)
+        await self.inner(scope, _again(body, receive), send)
+        return None
+
+    async def _answered(self, call: Call, serving: Serving, send: Send) -> None:
+        observed, reply = self.observed(), Reply(status=500, error="unexpected")
+        observed.begun(call)
+        try:
+            try:
+                reply = await serving.forward(call)
+            except LyceumError as problem:
+                reply = failed(problem)
+            except asyncio.CancelledError:
+                reply = Reply(status=499, left=True)
+                raise
+            await _sent(reply, send)
+        finally:
+            observed.ended(call, reply)
+
+    def at_once(
+        self, scope: Scope, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> Reply | None:
+        """Return the reply to a call that needs nothing to be waited for; None lets it go the usual way."""
+        serving = self.live.serving
+        if serving.ready is None or not serving.route.models:
+            return None
+        try:
+            told = _decoded(headers)
+            call = _call(path, told, body, self._key(scope, told, serving))
+        except LyceumError as problem:
+            reply = failed(problem)
+            self.observed().refused(reply)
+            return reply
+        if not serving.route.known(call.model):
+            return None
+        scope["state"]["call"] = call
+        if not serving.ready(call):
+            return None
+        work = serving.forward(call).__await__()
+        try:
+            next(work)
+        except StopIteration as ended:
+            reply = ended.value
+        except LyceumError as problem:
+            reply = failed(problem)
+        else:  # a policy around the cache has to wait, for counts of other hosts
+            work.close()
+            return None
+        reply.finish()
+        self.observed().told(call, reply)
+        return reply
 
     def _key(self, scope: Scope, headers: Mapping[str, str], serving: Serving) -> Key | None:
         """Return the virtual key of a call, None for who may do anything. Raises Forbidden."""
@@ -152,6 +212,10 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return read
+
+
+def _decoded(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
 
 
 def _call(path: str, headers: Mapping[str, str], body: bytes, key: Key | None) -> Call:
@@ -221,7 +285,13 @@ async def _sent(reply: Reply, send: Send) -> None:
         async with aclosing(reply.chunks) as chunks:
             try:
                 async for chunk in chunks:
+                    reply.last = time.perf_counter()
+                    reply.first = reply.first or reply.last
+                    reply.pieces += 1
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except asyncio.CancelledError:
+                reply.left = True
+                raise
             except LyceumError as problem:  # it began well: the client learns the end by an event
                 reply.error = problem.code
                 event = b"event: error\ndata: " + failed(problem).body + b"\n\n"

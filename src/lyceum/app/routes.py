@@ -15,12 +15,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from lyceum.app import shapes
+from lyceum.app.observed import now as measured
 from lyceum.app.session import ask, search
 from lyceum.app.settings import Settings
 from lyceum.core.errors import LyceumError, NotFound
 from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Message, Query
-from lyceum.observe.metrics import Labels
+from lyceum.observe.slots import Labels
 from lyceum.store.facets import wanted
 from lyceum.wire import Platform
 
@@ -135,5 +136,5 @@ async def metrics(request: Request, platform: Opened) -> PlainTextResponse:
             (("result", "miss"),): evidence.encoded,
         },
     }
-    text = platform.metrics.render(now)
+    text = platform.metrics.render({**now, **measured(request.app.state.gateway)})
     return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -22,25 +22,26 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lyceum import __version__
 from lyceum.app import document_routes, gateway_routes, job_routes, openai_routes, routes, vectors_routes, web
 from lyceum.app.gateway import Front
-from lyceum.app.guard import HEAD_BYTES, Guard, Limits
+from lyceum.app.guard import Guard, Limits
 from lyceum.app.inside import inside
 from lyceum.app.jobs import Runner
+from lyceum.app.observed import Observed
+from lyceum.app.protocol import Protocol
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.app.web.frame import refused
 from lyceum.app.workers import Place, supervise
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
 from lyceum.gateway.build import Build
+from lyceum.gateway.call import Reply
 from lyceum.gateway.live import Live
 from lyceum.wire import fitted
 
 log = logging.getLogger(__name__)
-HEAD_SECONDS = 15.0  # in which the head of a request has to arrive
 # Swagger's own script comes from its usual host; the page's inline script is named by its hash.
 DOCS_POLICY = (
     "default-src 'none'; script-src https://cdn.jsdelivr.net '{script}'; style-src https://cdn.jsdelivr.net "
@@ -61,8 +62,16 @@ class Application(FastAPI):
         guard = state.guard = Guard(
             state.inside, limits, state.token, lambda: state.platform.metrics, refused
         )
-        waits = guard.buckets.wait
-        return Front(state.gateway, guard, state.token, guard.most, limits.body_seconds, waits)
+        state.front = Front(
+            state.gateway, guard, state.token, guard.most, limits.body_seconds,
+            lambda: state.observed, guard.buckets.wait,
+        )  # fmt: skip
+        return state.front
+
+    def at_once(self, *request: Any) -> Reply | None:
+        """Return the reply to a call that needs nothing to be waited for."""
+        front: Front = self.state.front
+        return front.at_once(*request)
 
 
 class _Server(uvicorn.Server):
@@ -75,66 +84,6 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-class _Patient(HttpToolsProtocol):
-    """Closes a connection whose next head is too long or does not come to its end in time; when it is lost, cancels
-    the work for it that asked to be.
-    """
-
-    waiting: asyncio.TimerHandle | None = None
-    part, headed = "", 0  # of the request that is coming in; the bytes of its head so far
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.leaving: set[asyncio.Task[Any]] = set()
-        self._expect()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["state"]["leaving"] = self.leaving
-        self.part, self.headed = "head", 0
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        self.part = "body"
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self.scope["state"]["whole"] = True  # whoever reads the body has to wait for nothing
-        self.part = ""
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.part == "head":
-            self.headed += len(data)
-            if self.headed > 2 * HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The head of the request is too long.")
-        if self.part == "body" or not self._idle():
-            self._forget()
-        elif self.waiting is None:
-            self._expect()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        super().connection_lost(exc)
-        while self.leaving:
-            self.leaving.pop().cancel()
-
-    def _idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
-
-    def _expect(self) -> None:
-        self.waiting = self.loop.call_later(HEAD_SECONDS, self._given_up)
-
-    def _given_up(self) -> None:
-        if self._idle():
-            self.transport.close()
-
-    def _forget(self) -> None:
-        if self.waiting is not None:
-            self.waiting.cancel()
-            self.waiting = None
-
-
 def create(settings: Settings, worker: int = 0) -> FastAPI:
     """Return the application for a home; the platform is opened when it starts. Only worker 0 runs its jobs."""
 
@@ -142,6 +91,8 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings) as platform:
             app.state.platform = platform
+            platform.metrics.share(settings.home / "metrics")
+            app.state.observed = Observed(platform.metrics, platform.parts["log"], platform.parts["traces"])
             app.state.jobs = Runner(platform)
             if not worker:
                 await platform.store.tidy()
@@ -229,7 +180,7 @@ async def serve(
         return
     app = create(settings, place.number if place is not None else 0)
     config = uvicorn.Config(
-        app, log_level="info", access_log=False, http=_Patient, ws="none",
+        app, log_level="info", access_log=False, http=Protocol, ws="none",
         proxy_headers=False, server_header=False, timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
     )  # fmt: skip
     server = _Server(config)

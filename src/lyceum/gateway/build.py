@@ -15,7 +15,7 @@ from lyceum.core.errors import ConfigError
 from lyceum.gateway import anthropic, messages, ollama, prices, responses
 from lyceum.gateway.book import Book
 from lyceum.gateway.cache import Caches
-from lyceum.gateway.call import Forward
+from lyceum.gateway.call import Call, Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
 from lyceum.gateway.counters import Counters
@@ -36,12 +36,16 @@ Inside = Callable[[Target], Forward]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A configuration in use: `keys` by the SHA-256 of their secret, `forward` with every policy around the route."""
+    """A configuration in use: `keys` by the SHA-256 of their secret, `forward` with every policy around the route.
+
+    Where there is a cache, `ready` says of a call that `forward` will answer it without waiting for anything.
+    """
 
     gateway: Gateway
     keys: Mapping[str, Key]
     route: Route
     forward: Forward
+    ready: Callable[[Call], bool] | None = None
 
 
 class Build:
@@ -57,10 +61,10 @@ class Build:
     ) -> None:
         self.folder, self.inside, self.environment = folder, inside, environment
         self.clients: dict[tuple[float, float, float], Client] = {}
-        self.caches = Caches(folder, environment, version, embed)
         self.kept: dict[str, Kept] = {}
         self.shadowed: dict[str, Seen] = {}
         self.probes = Probes()
+        self.caches = Caches(folder, environment, version, embed)
         self.book: Book | None = None
         self.hosts: Hosts | None = None
         self.redis = ""
@@ -70,12 +74,15 @@ class Build:
         route = routed(gateway, self._reached, self.kept, self.folder)
         forward: Forward = route
         if any(one.shadow for one in gateway.model):
-            forward = Shadow(forward, gateway, route, self.shadowed)
+            forward = Shadow(forward, gateway, self._metered(route, gateway), self.shadowed)
         # Policies, innermost first: batches, single-flight, cache, budget, limit.
         forward = self.caches(forward, gateway)
+        ready = getattr(forward, "ready", None)
         if gateway.model:
             forward = self._metered(forward, gateway)
-        return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
+        if self.hosts is not None:  # whoever asks Redis has to wait
+            ready = None
+        return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward, ready)
 
     def _metered(self, forward: Forward, gateway: Gateway) -> Meter:
         table = prices.read(self.folder / prices.FILE)

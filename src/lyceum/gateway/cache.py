@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, MutableMapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 from lyceum.core.errors import ConfigError
 from lyceum.core.types import Usage
@@ -34,14 +35,16 @@ class Layers:
     def __init__(self, memory: Memory, shared: Sequence[Layer] = ()) -> None:
         self.memory, self.shared = memory, shared
 
-    async def get(self, key: bytes) -> Entry | None:
-        """Return an entry from the nearest layer, and keep it in those before."""
+    async def get(self, key: bytes, facts: MutableMapping[str, Any]) -> Entry | None:
+        """Return an entry from the nearest layer, which the facts tell, and keep it in those before."""
         if (entry := self.memory.get(key)) is not None:
+            facts["layer"] = "memory"
             return entry
         for at, layer in enumerate(self.shared):
             data = await layer.get(key)
             entry = unpacked(data) if data else None
             if data is not None and entry is not None and (left := entry.until - time.time()) > 0:
+                facts["layer"] = layer.name
                 self.memory.put(key, entry)
                 for nearer in self.shared[:at]:
                     nearer.put(key, data, left)
@@ -74,7 +77,7 @@ class Cached:
 
     async def __call__(self, call: Call) -> Reply:
         """Return a kept reply, else that of `inner`."""
-        identity = self.identity(call)
+        identity = call.facts.pop("identity", b"") or self.identity(call)
         call.facts["cache"] = "miss"
         if not identity:
             return _marked(await self.inner(call))
@@ -88,13 +91,23 @@ class Cached:
                 return reply
         return _marked(await self.flight(call, identity))
 
+    def ready(self, call: Call) -> bool:
+        """Say whether the reply lies in memory as it will be given."""
+        identity = call.facts["identity"] = self.identity(call)
+        if not identity or call.stream or "cache-control" in call.headers:
+            return False
+        entry = self.layers.memory.get(identity)
+        return entry is not None and not entry.stream
+
     async def _given(self, call: Call, identity: bytes, how: str) -> Reply | None:
-        entry = await self.layers.get(identity)
+        entry = await self.layers.get(identity, call.facts)
         reply = None if entry is None else given(entry, call)
         if entry is None or reply is None:
             return None
         reply.headers[HEADER] = call.facts["cache"] = how
         reply.usage = Usage()
+        if how == "hit-semantic":
+            call.facts["layer"] = "semantic"
         call.facts["saved"] = (entry.usage.input_tokens, entry.usage.output_tokens)
         return reply
 

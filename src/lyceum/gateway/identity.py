@@ -14,6 +14,7 @@ import orjson
 
 from lyceum.gateway.call import Call
 
+REMEMBERED, MANY = 8192, 1024  # bytes of a body whose identity is remembered, and how many are
 SURE = frozenset({"/v1/embeddings", "/v1/rerank"})  # what is not drawn by lot
 APART = frozenset({"/v1/responses", "/v1/messages"})  # whose two forms cannot be made of each other
 # What makes a reply depend on more than the request, where it is not empty.
@@ -31,9 +32,26 @@ class Identity:
         temperature: float = 0.3,
     ) -> None:
         self.routed, self.version, self.temperature = routed, version, temperature
+        self._known: dict[Any, bytes] = {}
 
     def __call__(self, call: Call, alike: bool = False) -> bytes:
-        """Return the identity; `alike` gives one to all calls that differ only in the text of the last message."""
+        """Return the identity; `alike` gives one to all calls that differ only in the text of the last message.
+
+        What the same bytes mean is remembered: canonical JSON costs more than the rest of a hit.
+        """
+        if alike or len(call.body) > REMEMBERED:
+            return self._made(call, alike)
+        told = call.headers.get("cache-control", "")
+        place = self.routed(call.model)
+        key = (call.body, call.path, call.tenant, call.readers, told, place, self.version())
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= MANY:
+                self._known.clear()
+            found = self._known[key] = self._made(call, alike)
+        return found
+
+    def _made(self, call: Call, alike: bool) -> bytes:
         asked = call.asked
         if not self._repeatable(call) or "no-store" in call.headers.get("cache-control", "").lower():
             return b""

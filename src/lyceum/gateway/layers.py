@@ -29,7 +29,9 @@ DAMAGED = (
 
 
 class Layer(Protocol):
-    """A cache that others share."""
+    """A cache that others share; metrics call it by its name."""
+
+    name: str
 
     async def get(self, key: bytes) -> bytes | None: ...
 
@@ -81,6 +83,8 @@ class Shared:
     is asked for there moves over. Nothing is synced, so a folder is used only in the boot that made it: a power cut
     leaves nothing damaged behind.
     """
+
+    name = "lmdb"
 
     def __init__(self, folder: Path, most: int) -> None:
         self.folder, self.most = folder / _boot(), most

@@ -29,8 +29,7 @@ class Connection(asyncio.Protocol):
         self._read, self._write = bytearray(), bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = transport  # type: ignore[assignment]  # uvloop's is none of asyncio's
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -93,6 +92,8 @@ def _answer(data: bytearray, start: int) -> tuple[bytes | None, int] | None:
 
 class Redis:
     """A layer at `url`: redis://, rediss:// or unix:///path, with user, password and number as usual."""
+
+    name = "redis"
 
     def __init__(self, url: str) -> None:
         self.url = urlsplit(url)

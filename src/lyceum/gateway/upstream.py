@@ -16,10 +16,10 @@ import orjson
 from lyceum.core.errors import ProviderError
 from lyceum.core.types import Usage
 from lyceum.gateway.call import Call, Reply
-from lyceum.gateway.client import Client, Response
+from lyceum.gateway.client import Client, Destination, Response
 from lyceum.gateway.config import Target
 
-PASSED = ("content-type", "retry-after", "x-request-id")
+PASSED = {one.encode(): one for one in ("content-type", "retry-after", "x-request-id")}
 STREAMED = ("/v1/chat/completions", "/v1/completions")
 LONGEST = 1 << 26  # bytes of a reply that is no stream
 ENDS = (b"\n\n", b"\r\n\r\n")  # of an event
@@ -40,22 +40,28 @@ class OpenAI:
         self.headers = {"content-type": "application/json"}
         if self.name:
             self.headers |= self.proof(environment.get(self.name, ""))
+        self.places: dict[str, Destination] = {}
 
     def proof(self, secret: str) -> dict[str, str]:
         """Return the headers that say who calls."""
         return {"authorization": f"Bearer {secret}"}
 
-    def sent(self, call: Call) -> Mapping[str, str]:
-        """Return the headers of a call."""
-        return self.headers
+    def place(self, call: Call) -> Destination:
+        """Return where a call goes, worked out once for each path."""
+        made = self.places.get(call.path)
+        if made is None:
+            made = self.places[call.path] = self._place(call.path, self.headers)
+        return made
+
+    def _place(self, path: str, headers: Mapping[str, str]) -> Destination:
+        return self.client.to("POST", self.base + path.removeprefix("/v1"), headers)
 
     async def __call__(self, call: Call) -> Reply:
         """Send the call; a reply that is no stream is read whole."""
         asked_usage, body = self._body(call)
-        url = self.base + call.path.removeprefix("/v1")
-        response = await self.client.request("POST", url, self.sent(call), body)
-        status = response.status
-        headers = {name: response.headers[name] for name in PASSED if name in response.headers}
+        response = await self.client.send(self.place(call), body)
+        status, told = response.status, response.told
+        headers = {name: told[one].decode("latin-1") for one, name in PASSED.items() if one in told}
         reply = Reply(status=status, headers=headers)
         if call.stream and status == 200:
             kind = headers.get("content-type", "")
@@ -65,7 +71,7 @@ class OpenAI:
             if "ndjson" in kind:
                 reply.chunks = response.chunks()
                 return reply
-        reply.body = await _whole(response)
+        reply.body = await response.read(LONGEST)
         if status == 200:
             reply.usage = usage(reply.body)
         if status != 200 or reply.usage is None:
@@ -117,21 +123,10 @@ class Anthropic(OpenAI):
         """Return the headers that say who calls."""
         return {"x-api-key": secret}
 
-    def sent(self, call: Call) -> Mapping[str, str]:
-        """Return the headers of a call, with what its client says of the API."""
-        return self.headers | {name: call.headers[name] for name in VERSIONS if name in call.headers}
-
-
-async def _whole(response: Response) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async with aclosing(response.chunks()) as chunks:
-        async for chunk in chunks:
-            parts.append(chunk)
-            size += len(chunk)
-            if size > LONGEST:
-                raise ProviderError("The upstream's reply is too long.", hint="Ask for less.")
-    return b"".join(parts)
+    def place(self, call: Call) -> Destination:
+        """Return where a call goes, with what its client says of the API."""
+        said = {name: call.headers[name] for name in VERSIONS if name in call.headers}
+        return self._place(call.path, self.headers | said) if said else super().place(call)
 
 
 async def _counted(response: Response, reply: Reply, passed: bool) -> AsyncGenerator[bytes, None]:
