@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi import Query as Parameter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import State
 
 from lyceum.app import shapes
 from lyceum.app.observed import now as measured
@@ -119,15 +120,22 @@ async def get_trace(trace_id: str, platform: Opened, readers: Readers) -> list[d
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(request: Request, platform: Opened) -> PlainTextResponse:
+async def metrics(request: Request) -> PlainTextResponse:
     """Return counts and latencies in Prometheus' text format; names of documents and questions never stand in it.
 
     The guard lets in who has the token, without one this machine alone.
     """
+    text = await measured_now(request.app.state)
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def measured_now(state: State) -> str:
+    """Return what a server has measured up to this moment."""
+    platform: Platform = state.platform
     behind = await platform.store.behind()
     evidence = platform.evidence
     now: dict[str, dict[Labels, float]] = {
-        "lyceum_open_requests": {(): request.app.state.guard.running},
+        "lyceum_open_requests": {(): state.guard.running},
         "lyceum_view_lag": {
             (("view", view.name),): behind.get(view.name, 0) for view in platform.store.views
         },
@@ -136,5 +144,4 @@ async def metrics(request: Request, platform: Opened) -> PlainTextResponse:
             (("result", "miss"),): evidence.encoded,
         },
     }
-    text = platform.metrics.render({**now, **measured(request.app.state.gateway)})
-    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return platform.metrics.render({**now, **measured(state.gateway)})

@@ -78,3 +78,10 @@ def course(lines: Mapping[str, Sequence[tuple[float, float, float, float]]]) -> 
             inside += Markup('<circle cx="{:.1f}" cy="{:.1f}" r="4" class="{}"/>').format(x, y, name)
     head = Markup('<svg class="course" viewBox="0 0 610 165" aria-hidden="true">')
     return head + inside + Markup("</svg>")
+
+
+def spark(values: Sequence[float]) -> Markup:
+    """Draw what was measured at even distances as an area over its line at zero."""
+    top, step = max(values) or 1.0, WIDE / (len(values) - 1)
+    path = " ".join(f"{number * step:.1f},{60 - 56 * value / top:.1f}" for number, value in enumerate(values))
+    return _svg("spark", WIDE, 60, Markup('<polygon points="0,60 {} 1000,60" class="a"/>').format(path))
