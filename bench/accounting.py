@@ -256,7 +256,6 @@ def held_against(seen: Seen, rows: list[Any], log: list[Any]) -> dict[str, Any]:
     given = sum(value[0] for value in counted) - sum(worked[name][0] for name in hung)
     return {
         "wrong": wrong, "off": off, "paused": words["left"], "rows": len(rows),
-        "hits": sum(bool(row[5]) for row in rows),
         "book": (sum(row[2] for row in exact), sum(row[3] for row in exact)),
         "upstream": (given, sum(value[1] for value in counted)),
         "hung": (len(hung), sum(row[1] == "estimated" and row[2] > 0 == row[3] for row in rows)),
@@ -305,6 +304,7 @@ async def main() -> None:
         rows = settled(home, "mix", requests)
         log = [row for one in await logged(urls) for row in one]
         found = held_against(seen, rows, log)
+        found["hits"] = sum(row["hits"] for row in usage(home / "usage.db", ("key",)) if row["key"] == "mix")
         gone, changed = [call for call, kind in seen.calls.values() if kind == "answer"][:2]
         spoilt = [(*row[:3], row[3] + (row[0] == changed), *row[4:]) for row in rows if row[0] != gone]
         caught = held_against(seen, spoilt, log)["wrong"]
