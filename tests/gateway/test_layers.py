@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from lyceum.core.errors import ConfigError
 from lyceum.gateway.cache import Cached, Caches, Layers
@@ -19,14 +20,13 @@ from lyceum.gateway.layers import Memory, Shared
 from lyceum.gateway.redis import AGAIN, Redis
 from tests.gateway.redis import needs_redis, redis
 from tests.gateway.test_cache import Model, ask, cached, call
-from tests.toys import run
 
 OTHER = """
 import asyncio, sys
 from pathlib import Path
 from lyceum.gateway.layers import Shared
 layer = Shared(Path(sys.argv[1]), 1 << 20)
-print(asyncio.run(layer.get(b"mine")).decode(), flush=True)
+print(asyncio.asyncio.run(layer.get(b"mine")).decode(), flush=True)
 for at in range(int(sys.argv[2])):
     layer.put(b"%d" % at, b"x" * 2000, 1)
 layer.put(b"yours", b"theirs", 1)
@@ -40,7 +40,7 @@ def test_two_processes_share_a_file(tmp_path: Path) -> None:
         [sys.executable, "-c", OTHER, str(tmp_path), "5"], check=True, capture_output=True, text=True
     )
     assert found.stdout == "ours\n"
-    assert run(layer.get(b"yours")) == b"theirs"
+    assert asyncio.run(layer.get(b"yours")) == b"theirs"
     layer.close()
 
 
@@ -54,7 +54,7 @@ def test_a_process_that_is_killed_while_it_writes_holds_nobody_up(tmp_path: Path
         time.sleep(0.1)
         child.kill()
     layer.put(b"after", b"all", 1)
-    assert run(layer.get(b"after")) == b"all"
+    assert asyncio.run(layer.get(b"after")) == b"all"
     layer.close()
 
 
@@ -63,13 +63,13 @@ def test_a_full_file_forgets_the_oldest(tmp_path: Path) -> None:
     for at in range(3000):
         layer.put(b"%d" % at, os.urandom(1000), 1)
         if at % 50 == 0:
-            assert run(layer.get(b"0")) is not None, at  # what is asked for stays
-    assert run(layer.get(b"2999")) is not None
-    assert run(layer.get(b"1")) is None
+            assert asyncio.run(layer.get(b"0")) is not None, at  # what is asked for stays
+    assert asyncio.run(layer.get(b"2999")) is not None
+    assert asyncio.run(layer.get(b"1")) is None
     assert layer.failed == 0
     assert (layer.folder / "data.mdb").stat().st_size <= 2 << 20
     layer.put(b"big", b"x" * (1 << 18), 1)
-    assert run(layer.get(b"big")) is None
+    assert asyncio.run(layer.get(b"big")) is None
     layer.close()
 
 
@@ -82,7 +82,7 @@ def test_a_disk_that_is_full_costs_no_call(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, 1 << 17))\n"
         "for at in range(100): layer.put(b'%d' % at, b'x' * 10000, 1)\n"
-        "print(layer.failed > 0, asyncio.run(layer.get(b'a')))\n"
+        "print(layer.failed > 0, asyncio.asyncio.run(layer.get(b'a')))\n"
     )
     found = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert found.stdout == "True b'kept'\n", found.stderr
@@ -131,7 +131,7 @@ def test_a_damaged_file_begins_anew(tmp_path: Path, how: str) -> None:
                 assert (await ask(cache, call(f"question {number}")))[1] == how_found
         close(layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 def test_a_changed_byte_is_no_answer(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_changed_byte_is_no_answer(tmp_path: Path) -> None:
         assert (await ask(cached(Model(), layers=layers), call()))[1] == "miss"
         close(layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 def test_another_boot_leaves_its_file(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_hosts_share_redis(tmp_path: Path) -> None:
             for cache in (here, there):
                 close(cache.layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 @needs_redis
@@ -240,7 +240,7 @@ def test_redis_dies_and_comes_back(tmp_path: Path) -> None:
             for one in (cache, other):
                 close(one.layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 @needs_redis
@@ -260,7 +260,7 @@ def test_a_redis_that_hangs_is_waited_for_once(tmp_path: Path) -> None:
             await until(layer(cache))
             close(cache.layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 @needs_redis
@@ -278,7 +278,7 @@ def test_a_redis_that_refuses_is_one_that_is_away(tmp_path: Path) -> None:
             opened.close()
             close(shut.layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 def test_something_else_than_redis_answers(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_something_else_than_redis_answers(tmp_path: Path) -> None:
         found.close()
         server.close()
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 def test_the_configuration_names_redis(tmp_path: Path) -> None:
