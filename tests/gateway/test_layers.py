@@ -26,7 +26,7 @@ import asyncio, sys
 from pathlib import Path
 from lyceum.gateway.layers import Shared
 layer = Shared(Path(sys.argv[1]), 1 << 20)
-print(asyncio.asyncio.run(layer.get(b"mine")).decode(), flush=True)
+print(asyncio.run(layer.get(b"mine")).decode(), flush=True)
 for at in range(int(sys.argv[2])):
     layer.put(b"%d" % at, b"x" * 2000, 1)
 layer.put(b"yours", b"theirs", 1)
@@ -82,7 +82,7 @@ def test_a_disk_that_is_full_costs_no_call(tmp_path: Path) -> None:
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 17, 1 << 17))\n"
         "for at in range(100): layer.put(b'%d' % at, b'x' * 10000, 1)\n"
-        "print(layer.failed > 0, asyncio.asyncio.run(layer.get(b'a')))\n"
+        "print(layer.failed > 0, asyncio.run(layer.get(b'a')))\n"
     )
     found = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert found.stdout == "True b'kept'\n", found.stderr
