@@ -16,7 +16,8 @@ from lyceum.gateway.live import Live
 from tests.app.fronted import fronted
 from tests.app.fronted import written as put
 from tests.app.shelf import shelf
-from tests.gateway.upstream import played, reply
+from tests.gateway.anthropic_wire import typed
+from tests.gateway.upstream import chunked, played, reply
 from tests.toys import run
 
 FILE = """
@@ -67,7 +68,7 @@ def test_models_weights_aliases_and_keys_change(client: TestClient, file: Path) 
     assert client.put(f"{ADMIN}/model/org/chat.v1/weights", json=[0.25, 4]).status_code == 200
     assert client.put(f"{ADMIN}/alias/latest", json={"model": "new"}).status_code == 200
     made = client.post(f"{ADMIN}/key", json={"id": "bob", "models": ["latest"], "tenant": "eu"})
-    assert (made.status_code, len(made.json()["secret"])) == (201, 46)
+    assert (made.status_code, len(made.json()["secret"])) == (201, 53)
     assert client.put(f"{ADMIN}/key/ann", json={"budget_day": 5}).status_code == 200
     live: Live = client.app.state.gateway  # type: ignore[attr-defined]
     on_disk = parsed(file.read_text(encoding="utf-8"))
@@ -95,7 +96,7 @@ def test_models_weights_aliases_and_keys_change(client: TestClient, file: Path) 
      ("PUT", "model/new", {"targets": [{"url": "http://x"}], "x": 1}, 400, "Extra"),
      ("PUT", "alias/x", {"model": "nowhere"}, 400, "nowhere"), ("PUT", "alias/x", {}, 400, "model"),
      ("PUT", "model/org/chat.v1/weights", [1], 400, "2 targets"), ("DELETE", "model/none", None, 404, "none"),
-     ("DELETE", "model/org/chat.v1", None, 400, "is no model"), ("POST", "key", {"id": "ann"}, 400, "one id"),
+     ("DELETE", "model/org/chat.v1", None, 400, "is no model"), ("POST", "key", {"id": "ann"}, 400, "There is a key"),
      ("PUT", "key/new", {"tenant": "x"}, 400, "sha256"), ("DELETE", "alias/none", None, 404, "none"),
      ("PUT", "model/n", {"targets": [{"url": "http://x", "key": "sk-1"}]}, 400, "key"),
      ("PUT", "model/n", {"targets": None}, 400, ""), ("PUT", "model/n", {"targets": [{"url": "\ud800"}]}, 400, "")],
@@ -130,6 +131,20 @@ def test_it_needs_the_token(file: Path) -> None:
             client.get(ADMIN, headers={"Host": "evil.example", "Authorization": "Bearer x"}).status_code
             == 401
         )
+
+
+def test_guesses_at_a_key_have_to_wait(file: Path) -> None:
+    asked = {"model": "gpt", "messages": []}
+    with shelf(
+        file.parent, LYCEUM_TOKEN="sesame", LYCEUM_SERVE__RATE="0.01", LYCEUM_SERVE__BURST="3"
+    ) as client:
+        guesses = [
+            client.post(
+                "/v1/chat/completions", json=asked, headers={"Authorization": f"Bearer {number}"}
+            ).status_code
+            for number in range(5)
+        ]
+    assert guesses == [401, 401, 401, 429, 429]
 
 
 @pytest.mark.parametrize("text", ['q"uo\\te', "new\nline", "\x7f", "ünï", "🙂", "a.b", ""])
@@ -176,5 +191,35 @@ def test_a_hundred_changes_under_load_drop_nothing(tmp_path: Path) -> None:
             assert set(codes) == {200}
             assert len(codes) > 50
             assert min(len(one.requests), len(two.requests)) > 5
+
+    run(play())
+
+
+def test_a_stream_that_has_begun_ends_on_what_it_began_with(tmp_path: Path) -> None:
+    go_on = asyncio.Event()
+    word = b'data: {"choices": []}\n\n'
+
+    async def slow(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(typed(chunked(word, end=False), "text/event-stream"))
+        async with asyncio.timeout(10):
+            await go_on.wait()
+        writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(word), word))
+
+    async def play() -> None:
+        async with played(slow) as server:
+            file = tmp_path / "gateway.toml"
+            put(file, f"{server.url}/v1")
+            asked = {"model": "chat", "messages": [], "stream": True}
+            async with (
+                fronted(file) as (live, http),
+                http.stream("POST", "/v1/chat/completions", json=asked) as found,
+            ):
+                pieces = found.aiter_raw()
+                assert await anext(pieces) == word
+                await live.write('[[model]]\nname = "other"\ntargets = [{url = "http://127.0.0.1:9"}]\n')
+                gone = await http.post("/v1/messages", json=asked)
+                assert gone.status_code == 404
+                go_on.set()
+                assert b"".join([one async for one in pieces]) == word
 
     run(play())

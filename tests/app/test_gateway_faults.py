@@ -88,6 +88,20 @@ def test_what_an_upstream_does_wrong(tmp_path: Path, fault: str, streams: bool) 
     run(play())
 
 
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_an_error_that_is_told_as_a_success(tmp_path: Path, path: str, streams: bool) -> None:
+    told = stream(b"data: " + ERROR + b"\n\n") if streams else reply(ERROR)
+
+    async def play() -> None:
+        async with behind(tmp_path, plays(told, end=False)) as (http, _):
+            found = await http.post(path, json={**ASKED, "stream": streams, "max_tokens": 9})
+            assert found.status_code == 502
+            assert "no memory" in found.json()["error"]["message"]
+
+    run(play())
+
+
 def test_an_upstream_that_is_not_there(tmp_path: Path) -> None:
     async def play() -> None:
         written(tmp_path / "gateway.toml", "http://127.0.0.1:9/v1", WAITS)

@@ -125,7 +125,7 @@ def test_a_chat_completion_of_anthropic(tmp_path: Path) -> None:
     ]
     assert told["usage"]["prompt_tokens"] == 12
     assert told["usage"]["prompt_tokens_details"] == {"cached_tokens": 1}
-    assert found.usage == Usage(input_tokens=12, output_tokens=7)
+    assert found.usage == Usage(input_tokens=12, output_tokens=7, cached_tokens=1)
 
 
 @pytest.mark.parametrize("kind", ["anthropic", "ollama"])
@@ -137,7 +137,7 @@ def test_a_stream_in_chat_completions_shape(tmp_path: Path, kind: str, counted: 
     text, calls, finish = joined(body)
     assert (text, finish, len(calls)) == ("Let me look.", "tool_calls", 1)
     assert json.loads(calls[0]["arguments"]) == {"city": "Oslo"}
-    assert found.usage == Usage(input_tokens=12, output_tokens=7)
+    assert found.usage == Usage(input_tokens=12, output_tokens=7, cached_tokens=int(kind == "anthropic"))
     last = chunks(body)[-1]
     assert bool(last.get("usage")) is counted
     if counted:
@@ -190,12 +190,12 @@ def test_messages_pass_to_anthropic_as_they_are(tmp_path: Path) -> None:
     found, body, requests = run(asking(tmp_path, anthropic_scene, "anthropic", MESSAGE, MESSAGES))
     assert sent(requests[0]) == {**MESSAGE, "model": "real"}
     assert json.loads(body) == WHOLE
-    assert found.usage == Usage(input_tokens=12, output_tokens=7)
+    assert found.usage == Usage(input_tokens=12, output_tokens=7, cached_tokens=1)
     found, body, _ = run(
         asking(tmp_path, anthropic_scene, "anthropic", {**MESSAGE, "stream": True}, MESSAGES)
     )
     assert body == STREAM
-    assert found.usage == Usage(input_tokens=12, output_tokens=7)
+    assert found.usage == Usage(input_tokens=12, output_tokens=7, cached_tokens=1)
 
 
 def anthropic_joined(body: bytes) -> list[dict[str, Any]]:
@@ -305,7 +305,10 @@ def test_errors_come_back_in_the_callers_shape(tmp_path: Path, kind: str, path: 
     assert (json.loads(said).get("type") == "error") is (path == MESSAGES)
 
 
-@pytest.mark.parametrize("broken", [b'{"type": "message_start"}', b"{", b'{"type": "content_block_delta"}'])
+@pytest.mark.parametrize(
+    "broken",
+    [b'{"type": "message_start"}', b'{"error": "overloaded"}', b"{", b'{"type": "content_block_delta"}'],
+)
 def test_a_stream_that_cannot_be_read(tmp_path: Path, broken: bytes) -> None:
     async def streaming(request: bytes, writer: asyncio.StreamWriter) -> None:
         first = f"data: {json.dumps(EVENTS[0])}\n\n".encode()

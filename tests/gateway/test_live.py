@@ -58,7 +58,8 @@ def test_the_body_goes_on_under_the_targets_name(tmp_path: Path) -> None:
                 ANSWER,
                 Usage(input_tokens=3, output_tokens=4),
             )
-            assert found.headers == {"content-type": "application/json"}
+            assert found.headers["content-type"] == "application/json"
+            assert "x-secret" not in found.headers
             sent = json.loads(server.requests[0].rpartition(b"\r\n\r\n")[2])
             assert (sent["model"], sent["tools"]) == ("real", [{"x": 1.0}])
 

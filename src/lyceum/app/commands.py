@@ -376,6 +376,8 @@ async def run_models(arguments: argparse.Namespace, settings: Settings) -> int:
 async def run_serve(arguments: argparse.Namespace, settings: Settings) -> int:
     """Answer over HTTP until interrupted."""
     from lyceum.app.server import serve
+    from lyceum.app.workers import Place
 
-    await serve(settings, arguments.host, arguments.port)
+    place = Place.read(arguments.worker) if arguments.worker else None
+    await serve(settings, arguments.host, arguments.port, arguments.workers, place)
     return OK

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from lyceum.app.guard import LOOPBACK, SLOWEST, own, too_large
-from lyceum.core.errors import Forbidden, InvalidInput, LyceumError, NotFound
+from lyceum.core.errors import Busy, Forbidden, InvalidInput, LyceumError, NotFound
 from lyceum.core.types import EVERYONE
 from lyceum.gateway.build import Serving
 from lyceum.gateway.call import Call, Reply
@@ -31,6 +31,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 JSON = {"content-type": "application/json"}
 MODELS = "/v1/models"
 ALONE = frozenset(("/v1/completions", "/v1/messages"))  # what the application behind does not serve
+OPTIONAL = "/v1/rerank"  # names no model where it means Lyceum's own
 PATHS = ALONE | {MODELS, "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/rerank"}
 
 
@@ -38,11 +39,15 @@ class Front:
     """Forwards calls to the models that `live` serves; `inner` serves the rest, behind a guard of its own.
 
     A call is let in by a virtual key, by the server's `token`, or from this machine where there is neither. The
-    longest body is `most` bytes, and it has to come in `seconds`.
+    longest body is `most` bytes, and it has to come in `seconds`. `wait` says how long an address that guesses has
+    to wait.
     """
 
-    def __init__(self, live: Live, inner: Application, token: str, most: int, seconds: float) -> None:
-        self.live, self.inner, self.most, self.seconds = live, inner, most, seconds
+    def __init__(
+        self, live: Live, inner: Application, token: str, most: int, seconds: float,
+        wait: Callable[[str], float] = lambda _: 0.0,
+    ) -> None:  # fmt: skip
+        self.live, self.inner, self.most, self.seconds, self.wait = live, inner, most, seconds, wait
         self.token = token.encode("latin-1", "replace")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,9 +102,14 @@ class Front:
             return key
         if self.token and hmac.compare_digest(sent, self.token):
             return None
+        address = (scope.get("client") or ("",))[0]
         if self.token or serving.keys:
+            if wait := self.wait(address):
+                raise Busy(
+                    "Too many requests.", hint="Wait and try again.", code="rate", status=429, wait=wait
+                )
             raise Forbidden("No valid key.", hint="Send the header Authorization: Bearer KEY.", code="no_key")
-        if (scope.get("client") or ("",))[0] in LOOPBACK:
+        if address in LOOPBACK:
             own(headers)
         return None
 
@@ -151,7 +161,7 @@ def _call(path: str, headers: Mapping[str, str], body: bytes, key: Key | None) -
         raise InvalidInput(
             f"The body is no JSON: {problem}.", hint="Send a JSON object.", code="json"
         ) from problem
-    model = asked.get("model") if isinstance(asked, dict) else None
+    model = asked.get("model", "" if path == OPTIONAL else None) if isinstance(asked, dict) else None
     if not isinstance(model, str):
         raise InvalidInput("The body names no model.", hint='Send {"model": "…", …}.', code="model")
     call = Call(

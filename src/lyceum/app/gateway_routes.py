@@ -7,15 +7,15 @@ refused with the reason, and nothing has changed. The guard lets in who has the 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-import secrets
 from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
+from filelock import FileLock
 
 from lyceum.core.errors import ConfigError, InvalidInput, NotFound
+from lyceum.gateway import keys
 from lyceum.gateway.config import Strict, written
 from lyceum.gateway.live import Live
 
@@ -23,7 +23,6 @@ router = APIRouter(prefix="/admin/gateway")
 Table = dict[str, Any]
 NAMED = {"model": "name", "key": "id"}
 _secret = re.compile(r"://[^/@\s]*@")
-_one_at_a_time = asyncio.Lock()
 
 
 class Meant(Strict):
@@ -76,10 +75,13 @@ async def put_weights(name: str, told: list[float], request: Request) -> Table:
 @router.post("/key", status_code=201)
 async def make_key(told: Table, request: Request) -> Table:
     """Make a virtual key; its secret is in this response and nowhere else."""
-    secret = f"ly-{secrets.token_urlsafe(32)}"
-    made = {**told, "sha256": hashlib.sha256(secret.encode()).hexdigest()}
-    await _changed(request, lambda tables: tables.setdefault("key", []).append(made))
-    return {**_shown(made), "secret": secret}
+    live: Live = request.app.state.gateway
+    try:
+        secret = await asyncio.to_thread(keys.add, live.file, {"id": "", **told})
+    except (ConfigError, TypeError, UnicodeError) as problem:
+        raise InvalidInput(str(problem), hint="Nothing was changed.", code="gateway") from problem
+    live.look()
+    return {**told, "secret": secret}
 
 
 @router.put("/{table}/{name:path}")
@@ -112,7 +114,9 @@ async def remove(table: Literal["model", "key"], name: str, request: Request) ->
 
 async def _changed(request: Request, change: Callable[[Table], object]) -> Table:
     live: Live = request.app.state.gateway
-    async with _one_at_a_time:
+    lock = FileLock(f"{live.file}.lock", thread_local=False)  # other processes change it too
+    await asyncio.to_thread(lock.acquire)
+    try:
         live.look()
         if live.problem:
             raise InvalidInput(live.problem, hint="Correct the file first.", code="gateway_file", status=409)
@@ -122,6 +126,8 @@ async def _changed(request: Request, change: Callable[[Table], object]) -> Table
             await live.write(written(tables))
         except (ConfigError, UnicodeError) as problem:
             raise InvalidInput(str(problem), hint="Nothing was changed.", code="gateway") from problem
+    finally:
+        lock.release()
     return await read(request)
 
 

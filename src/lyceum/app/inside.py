@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message
 
 from lyceum.app.openai_routes import ENCODER, MODEL
 from lyceum.app.vectors_routes import RERANKER
+from lyceum.core.errors import ProviderError
 from lyceum.core.ids import random_id
 from lyceum.gateway.call import Call, Forward, Reply
 from lyceum.gateway.config import Target
@@ -88,7 +89,8 @@ async def _sent(work: asyncio.Future[None], sent: asyncio.Queue[Message]) -> Asy
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 break
         else:
-            work.result()  # it ended without a reply
+            work.result()
+            raise ProviderError("The route ended without a reply.", hint="See the server's log.")
     finally:
         work.cancel()
         await asyncio.wait((work,))

@@ -11,7 +11,8 @@ import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -32,6 +33,7 @@ from lyceum.app.jobs import Runner
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.app.web.frame import refused
+from lyceum.app.workers import Place, supervise
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
 from lyceum.gateway.build import Build
 from lyceum.gateway.live import Live
@@ -59,8 +61,11 @@ class Application(FastAPI):
         state = self.state
         state.inside = super().build_middleware_stack()
         limits = state.limits
-        state.guard = Guard(state.inside, limits, state.token, lambda: state.platform.metrics, refused)
-        return Front(state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds)
+        guard = state.guard = Guard(
+            state.inside, limits, state.token, lambda: state.platform.metrics, refused
+        )
+        waits = guard.buckets.wait
+        return Front(state.gateway, guard, state.token, guard.most, limits.body_seconds, waits)
 
 
 class _Server(uvicorn.Server):
@@ -133,18 +138,19 @@ class _Patient(HttpToolsProtocol):
             self.waiting = None
 
 
-def create(settings: Settings) -> FastAPI:
-    """Return the application for a home; the platform is opened when it starts."""
+def create(settings: Settings, worker: int = 0) -> FastAPI:
+    """Return the application for a home; the platform is opened when it starts. Only worker 0 runs its jobs."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings) as platform:
             app.state.platform = platform
-            await platform.store.tidy()
             app.state.jobs = Runner(platform)
+            if not worker:
+                await platform.store.tidy()
             watch = asyncio.create_task(app.state.gateway.watch())
             try:
-                async with app.state.jobs.working():
+                async with app.state.jobs.working() if not worker else nullcontext():
                     yield
             finally:
                 watch.cancel()
@@ -220,10 +226,36 @@ async def _failed(request: Request, problem: Exception) -> Response:
     )
 
 
-async def serve(settings: Settings, host: str | None = None, port: int | None = None) -> None:
-    """Serve until interrupted; running answers are finished first."""
+async def serve(
+    settings: Settings,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int = 1,
+    place: Place | None = None,
+) -> None:
+    """Serve until interrupted, by so many workers, or as one of them in its `place`; running answers are finished."""
     limits = _limits(settings)
-    host, port = host or limits.host, limits.port if port is None else port
+    listener = (
+        _listener(settings, host or limits.host, limits.port if port is None else port)
+        if place is None
+        else place.socket()
+    )
+    if workers > 1:
+        await supervise(settings.home, listener, workers)
+        return
+    app = create(settings, place.number if place is not None else 0)
+    config = uvicorn.Config(
+        app, log_level="info", access_log=False, http=_Patient, ws="none",
+        proxy_headers=False, server_header=False, timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
+    )  # fmt: skip
+    server = _Server(config)
+    app.state.stopping = lambda: server.should_exit  # streams of progress end, requests are finished
+    if place is not None:
+        place.until_gone(partial(server.handle_exit, signal.SIGTERM, None))
+    await server.serve(sockets=[listener])
+
+
+def _listener(settings: Settings, host: str, port: int) -> socket.socket:
     if host not in ("127.0.0.1", "localhost", "::1") and not settings.token:
         raise ConfigError(
             f"Refusing to listen on {host} without a token.",
@@ -231,15 +263,7 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
         )  # fmt: skip
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as problem:
         said = f"{host}:{port} cannot be listened on: {problem}."
         raise ConfigError(said, hint="Choose another with --port.", code="port") from problem
-    app = create(settings)
-    config = uvicorn.Config(
-        app, log_level="info", access_log=False, http=_Patient, ws="none",
-        proxy_headers=False, server_header=False, timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
-    )  # fmt: skip
-    server = _Server(config)
-    app.state.stopping = lambda: server.should_exit  # streams of progress end, requests are finished
-    await server.serve(sockets=[listener])

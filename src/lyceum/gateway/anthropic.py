@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from lyceum.core.errors import InvalidInput, ProviderError
+from lyceum.core.errors import InvalidInput
 from lyceum.gateway import events
 from lyceum.gateway.call import Reply
 from lyceum.gateway.translate import Shape
@@ -199,8 +199,6 @@ async def stream(
                     name: value for name, value in (one.get("usage") or {}).items() if value is not None
                 }
                 yield chunk({}, _finish(one["delta"].get("stop_reason")))
-            elif kind == "error":
-                raise ProviderError(f"The upstream: {one['error'].get('message')}", hint="Try again.")
     if (asked.get("stream_options") or {}).get("include_usage"):
         yield events.event({**head, "choices": [], "usage": _usage(usage)})
     yield events.DONE

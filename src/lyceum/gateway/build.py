@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lyceum.core.errors import ConfigError
-from lyceum.gateway import anthropic, messages, ollama, responses
+from lyceum.gateway import anthropic, messages, ollama, prices, responses
+from lyceum.gateway.book import Book
 from lyceum.gateway.cache import Caches
 from lyceum.gateway.call import Forward
 from lyceum.gateway.client import Client
 from lyceum.gateway.config import Gateway, Key, Model, Target
+from lyceum.gateway.counters import Counters
+from lyceum.gateway.hosts import Hosts
+from lyceum.gateway.meter import Meter
 from lyceum.gateway.pool import Kept
 from lyceum.gateway.probe import Probes
+from lyceum.gateway.redis import Redis
 from lyceum.gateway.route import Route, routed
 from lyceum.gateway.semantic import Embed
 from lyceum.gateway.shadow import Seen, Shadow
@@ -56,6 +61,9 @@ class Build:
         self.kept: dict[str, Kept] = {}
         self.shadowed: dict[str, Seen] = {}
         self.probes = Probes()
+        self.book: Book | None = None
+        self.hosts: Hosts | None = None
+        self.redis = ""
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
@@ -63,13 +71,37 @@ class Build:
         forward: Forward = route
         if any(one.shadow for one in gateway.model):
             forward = Shadow(forward, gateway, route, self.shadowed)
-        forward = self.caches(forward, gateway)
         # Policies, innermost first: batches, single-flight, cache, budget, limit.
+        forward = self.caches(forward, gateway)
+        if gateway.model:
+            forward = self._metered(forward, gateway)
         return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward)
 
+    def _metered(self, forward: Forward, gateway: Gateway) -> Meter:
+        table = prices.read(self.folder / prices.FILE)
+        if self.book is None:
+            self.book = Book(self.folder)
+            file = self.book.run / "limits" if self.book.journal.file >= 0 else None
+            self.counters = Counters(file, self.book.worker, self.book.spent)
+            self.book.start(self.counters.reap)
+        url = gateway.money.redis
+        if self.hosts is not None and url != self.redis:
+            self.hosts.close()
+            self.hosts = None
+        if url and self.hosts is None:
+            self.redis, self.hosts = url, Hosts(Redis(url), self.counters, self.folder)
+        return Meter(forward, gateway, self.counters, self.book, table, self.hosts)
+
     def close(self) -> None:
-        """End idle connections."""
+        """End idle connections, and write what was used."""
         self.probes.close()
+        if self.hosts is not None:
+            self.hosts.close()
+            self.hosts = None
+        if self.book is not None:
+            self.book.close()
+            self.counters.close()
+            self.book = None
         for client in self.clients.values():
             client.close()
         self.caches.close()

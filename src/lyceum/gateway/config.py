@@ -85,20 +85,44 @@ class Model(Strict):
     batch_items: int = Field(default=64, ge=1)
 
 
-class Key(Strict):
-    """A virtual key, kept as the SHA-256 of its secret; a limit of 0 is none."""
+class Limits(Strict):
+    """What may be used in any minute, at once, and in a day or month (UTC, money); 0 is no limit."""
 
-    id: str = Field(min_length=1)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    tenant: str = ""
-    user: str = ""
-    readers: frozenset[str] = frozenset()
-    models: frozenset[str] = frozenset()
     requests_per_minute: int = Field(default=0, ge=0)
     tokens_per_minute: int = Field(default=0, ge=0)
     concurrent: int = Field(default=0, ge=0)
     budget_day: Share = 0.0
     budget_month: Share = 0.0
+
+
+class Key(Limits):
+    """A virtual key, kept as the SHA-256 of its secret."""
+
+    id: str = Field(min_length=1, max_length=100)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    tenant: str = Field(default="", max_length=100)
+    user: str = Field(default="", max_length=100)
+    readers: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
+
+
+class Limit(Limits):
+    """Limits of all keys of a user or tenant together, or of a model; `name` "*" is each that has none of its own."""
+
+    of: Literal["user", "tenant", "model"]
+    name: str = Field(min_length=1, max_length=100)
+
+
+class Money(Strict):
+    """How calls are counted: `output` tokens are reserved where a call does not say how many it may write.
+
+    With `redis` the limits hold over all hosts that name it. `closed` refuses calls when Redis does not answer, or
+    when the usage book has not been written for so long that no more can be kept; otherwise they are served.
+    """
+
+    output: int = Field(default=1024, ge=0)
+    redis: str = Field(default="", pattern=r"^(redis://.*)?$")
+    closed: bool = False
 
 
 class Cache(Strict):
@@ -129,6 +153,8 @@ class Gateway(Strict):
 
     model: tuple[Model, ...] = ()
     key: tuple[Key, ...] = ()
+    limit: tuple[Limit, ...] = ()
+    money: Money = Money()
     alias: Mapping[str, str] = {}
     cache: Cache = Cache()
 
@@ -141,6 +167,8 @@ class Gateway(Strict):
             self.key
         ):
             raise ValueError("two keys have one id or one secret")
+        if len({(one.of, one.name) for one in self.limit}) < len(self.limit):
+            raise ValueError("two limits are of one name")
         known = {*names, *self.alias}
         meant = [
             *self.alias.values(),
@@ -149,6 +177,9 @@ class Gateway(Strict):
         meant += [one for key in self.key for one in key.models]
         if lost := sorted(set(meant) - known):
             raise ValueError(f"{lost[0]!r} is no model")
+        for model in self.model:
+            if len({one.url for one in model.targets}) < len({(one.url, one.price) for one in model.targets}):
+                raise ValueError(f"two targets of {model.name!r} have one url and different prices")
         for name in self.alias:
             self.resolved(name)
         return self
@@ -182,6 +213,7 @@ def parsed(text: str, where: str = "gateway.toml") -> Gateway:
 
 def written(tables: Mapping[str, Any]) -> str:
     """Return tables as TOML: values first, then tables, each list of tables that has a name of its own one by one."""
+    tables = {name: one for name, one in tables.items() if one not in ([], {})}
     plain = [f"{_key(name)} = {_value(one)}\n" for name, one in tables.items() if not _nested(one)]
     parts = ["".join(plain)] if plain else []
     for name, one in tables.items():

@@ -19,7 +19,10 @@ _blank = re.compile(rb"\r?\n\r?\n")
 async def told(
     chunks: AsyncGenerator[bytes, None], end: re.Pattern[bytes] = _blank
 ) -> AsyncGenerator[Any, None]:
-    """Yield the JSON of each event; what is none ([DONE], comments) is left out. Raises ProviderError."""
+    """Yield the JSON of each event; what is none ([DONE], comments) is left out. Raises ProviderError.
+
+    So does an event that tells an error.
+    """
     kept = b""
     async with aclosing(chunks):
         async for chunk in chunks:
@@ -48,9 +51,13 @@ def _json(event: bytes) -> Any:
     if data[:1] != b"{":
         return None
     try:
-        return orjson.loads(data)
+        told = orjson.loads(data)
     except orjson.JSONDecodeError as problem:
         raise ProviderError(f"The upstream's event is no JSON: {problem}.", hint="See its log.") from problem
+    if error := told.get("error"):
+        said = error.get("message") if isinstance(error, dict) else error
+        raise ProviderError(f"The upstream failed: {said}", hint="See its log.")
+    return told
 
 
 def event(data: Any, name: str = "") -> bytes:

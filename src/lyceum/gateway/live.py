@@ -82,7 +82,7 @@ class Live:
     def _seen(self) -> tuple[int, int] | None:
         try:
             told = self.file.stat()
-        except FileNotFoundError:
+        except OSError:
             return None
         return told.st_mtime_ns, told.st_size
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from lyceum.core.errors import InvalidInput, ProviderError
+from lyceum.core.errors import InvalidInput
 from lyceum.core.ids import random_id
 from lyceum.core.types import Usage
 from lyceum.gateway import events
@@ -119,8 +119,6 @@ async def stream(
 
     async with aclosing(events.lines(chunks)) as told:
         async for one in told:
-            if "error" in one:
-                raise ProviderError(f"The upstream: {one['error']}", hint="See its log.")
             if not head:
                 head = _head(one, "chat.completion.chunk")
                 yield chunk({"role": "assistant", "content": ""})

@@ -103,15 +103,24 @@ class Redis:
 
     async def get(self, key: bytes) -> bytes | None:
         """Return what is kept; None as well while there is no connection."""
+        return await self.ask(b"GET", PREFIX + key)
+
+    async def ask(self, *words: bytes) -> bytes | None:
+        """Return the answer to a command; None for nothing, for an error, and while there is no connection."""
         if (connection := self._ready()) is None:
             return None
-        answer = connection.ask(b"GET", PREFIX + key)
+        answer = connection.ask(*words)
         try:
             async with asyncio.timeout(SLOW):
                 return await answer
         except TimeoutError:
             self._away(connection)
             return None
+
+    def tell(self, *words: bytes) -> None:
+        """Send a command whose answer nobody waits for."""
+        if (connection := self._ready()) is not None and connection.held() < HELD:
+            connection.ask(*words)
 
     def put(self, key: bytes, value: bytes, seconds: float) -> None:
         """Send a value on its way; nobody waits for it."""

@@ -34,6 +34,9 @@ class OpenAI:
         self.target, self.client = target, client
         self.base = target.url.rstrip("/")
         self.name = target.key.removeprefix("env:")
+        self.options = {"include_usage": True}
+        if "continuous_usage" in target.features:  # vLLM and SGLang tell it with every event
+            self.options["continuous_usage_stats"] = True
         self.headers = {"content-type": "application/json"}
         if self.name:
             self.headers |= self.proof(environment.get(self.name, ""))
@@ -71,15 +74,16 @@ class OpenAI:
 
     def _body(self, call: Call) -> tuple[bool, bytes]:
         """Return whether the client sees the usage of its stream, and the body with the target's own model name."""
-        wanted = bool((call.asked.get("stream_options") or {}).get("include_usage"))
-        asks = call.stream and not wanted and call.path in STREAMED
+        told = call.asked.get("stream_options") or {}
+        wanted = bool(told.get("include_usage"))
+        asks = call.stream and call.path in STREAMED and not self.options.items() <= told.items()
         named = self.target.model or call.facts.get("model", call.model)
         if named == call.asked.get("model") and not asks:
             return True, call.body
         changed = {**call.asked, "model": named}
         if asks:
-            changed["stream_options"] = {**(call.asked.get("stream_options") or {}), "include_usage": True}
-        return not asks, orjson.dumps(changed)
+            changed["stream_options"] = {**told, **self.options}
+        return wanted or not asks, orjson.dumps(changed)
 
     def _checked(self, reply: Reply) -> None:
         """Give an error that is none in our shape that shape. Raises ProviderError for what cannot be passed on."""
@@ -162,6 +166,7 @@ def _without(events: bytes, reply: Reply, passed: bool) -> bytes:
             reply.usage = Usage(
                 input_tokens=max(known.input_tokens, found.input_tokens),
                 output_tokens=max(known.output_tokens, found.output_tokens),
+                cached_tokens=max(known.cached_tokens, found.cached_tokens),
             )
             if not passed and not _object(data).get("choices"):
                 continue
@@ -191,7 +196,11 @@ def usage(data: bytes) -> Usage | None:
     stored = [counted.get(f"cache_{one}_input_tokens") or 0 for one in ("read", "creation")]
     if not all(type(one) is int and 0 <= one < MANY for one in (given, made, *stored)):
         return None
-    return Usage(input_tokens=given + sum(stored), output_tokens=made)
+    details = counted.get("prompt_tokens_details", counted.get("input_tokens_details"))
+    cached = details.get("cached_tokens") if isinstance(details, dict) else stored[0]
+    given += sum(stored)
+    told_twice = cached if type(cached) is int and 0 <= cached <= given else 0
+    return Usage(input_tokens=given, output_tokens=made, cached_tokens=told_twice)
 
 
 def openai_error(message: str) -> dict[str, Any]:
