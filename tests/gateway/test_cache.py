@@ -588,3 +588,26 @@ exact = "lmdb"
 
 def text_of(reply: Reply) -> str:
     return text(reply.body)
+
+
+def test_what_a_hedge_used_is_told_to_the_one_who_pays() -> None:
+    async def play() -> None:
+        model = Model()
+        model.gate = asyncio.Event()
+        cache = cached(model)
+
+        async def hedged(call: Call) -> Reply:
+            reply = await model(call)
+            call.facts["lost"] = [("late", PAID)]
+            return reply
+
+        cache.inner = hedged
+        for stream in (False, True):
+            calls = [call(f"{stream}", stream=stream) for _ in range(9)]
+            tasks = [asyncio.create_task(ask(cache, one)) for one in calls]
+            await asyncio.sleep(0.01)
+            model.gate.set()
+            await asyncio.gather(*tasks)
+            assert ["lost" in one.facts for one in calls].count(True) == 1
+
+    run(play())
