@@ -2,10 +2,11 @@
 
 A real `lyceum serve` with three stand-in upstreams in processes of their own; clients keep 32 requests under way, a
 third of them streams. Part 1 rewrites gateway.toml 200 times (other targets, other strategies, an alias that moves;
-every tenth file is cut in half and must be refused). Part 2 kills one of three upstreams with SIGKILL and starts it
-again on its port. Part 3 freezes one with SIGSTOP: it takes connections and never answers. Streams that had begun on
-the upstream that went cannot be saved and are counted apart. The control has no retries and must lose requests.
-Part 4 kills Redis while caches and limits use it, and starts it again; it is left out where there is no redis-server.
+a file cut in half comes before every tenth and must be refused). Part 2 kills one of three upstreams with SIGKILL
+and starts it again on its port. Part 3 freezes one with SIGSTOP: it takes connections and never answers. Streams
+that had begun on the upstream that went cannot be saved and are counted apart. The control has no retries and must
+lose requests. Part 4 kills Redis while caches and limits use it, and starts it again; it is left out where there is
+no redis-server.
 """
 
 from __future__ import annotations
@@ -144,7 +145,6 @@ async def switched(file: Path, load: Load, urls: Sequence[str], times: int) -> t
             before = len(load.done)
             await asyncio.sleep(0.7)
             moved += sum(one.by == NAMES[at] for one in load.done[before:] if one.good)
-            continue
         name = ("first", "second")[number % 2]
         when = write(file, configuration([urls[at]], f'route = "{next(routes)}"', name))
         found = await load.until(lambda one, when=when, by=NAMES[at]: one.began > when and one.by == by)
@@ -293,12 +293,16 @@ async def main() -> None:
             took, lost, moved = await switched(file, load, urls, times)
         failed, cut = judged(load.done, "switching")
         figures += [
-            Figure(
-                "switches", len(took), f">= {times * 0.9:g}", len(took) + times // 10 == times and not lost
-            ),
+            Figure("switches", len(took), f"{times}", len(took) == times and not lost),
             Figure("switching_failed", failed + cut, "0", not failed + cut),
             Figure("switch_seconds_median", sorted(took)[len(took) // 2]),
-            Figure("switch_seconds_longest", max(took), "< 1", max(took) < 1),
+            Figure(
+                "switch_seconds_p95",
+                sorted(took)[len(took) * 19 // 20],
+                "< 1",
+                sorted(took)[len(took) * 19 // 20] < 1,
+            ),
+            Figure("switch_seconds_longest", max(took)),
             Figure("moved_by_a_bad_file", moved, "0", not moved),
         ]
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from lyceum.app import gateway_difficulty, settings
-from lyceum.core.errors import InvalidInput
+from lyceum.app.cli import main
 from lyceum.evals.records import Outcome
 from lyceum.gateway.difficulty import opened
 from tests.evals.runs import answered, example, failed
@@ -33,19 +30,10 @@ def runs(folder: Path, count: int = 300) -> list[str]:
     return [str(kept(name, some, folder).folder) for name, some in (("cheap", cheap), ("dear", dear))]
 
 
-def asked(home: Path, *argv: str) -> argparse.Namespace:
-    command = argparse.ArgumentParser()
-    gateway_difficulty.arguments_difficulty(command)
-    command.add_argument("--json", action="store_true")
-    return command.parse_args(argv)
-
-
 def test_it_learns_from_runs_and_says_what_it_loses(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chosen = settings.load(str(tmp_path), {})
-    told = asked(tmp_path, *runs(tmp_path), "--model", "chat")
-    assert asyncio.run(gateway_difficulty.run_difficulty(told, chosen)) == 0
+    assert main(["gateway", "difficulty", *runs(tmp_path), "--model", "chat", "--home", str(tmp_path)]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "that it has not seen" in said
     assert "It loses 0.000 of correct" in said
@@ -57,8 +45,8 @@ def test_it_learns_from_runs_and_says_what_it_loses(
 
 
 @pytest.mark.parametrize("argv", [["one", "--model", "m"], ["a", "b", "--model", "../m"]])
-def test_what_cannot_be_learnt_is_said(tmp_path: Path, argv: list[str]) -> None:
-    with pytest.raises(InvalidInput):
-        asyncio.run(
-            gateway_difficulty.run_difficulty(asked(tmp_path, *argv), settings.load(str(tmp_path), {}))
-        )
+def test_what_cannot_be_learnt_is_said(
+    tmp_path: Path, argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gateway", "difficulty", *argv, "--home", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("lyceum: invalid: ")

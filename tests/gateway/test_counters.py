@@ -173,6 +173,17 @@ def test_a_clock_that_steps_back_makes_no_new_budget(counters: Counters, clock: 
     assert isinstance(counters.admit(scopes, 0, 1), Refused)
 
 
+def test_a_worker_that_is_a_second_behind_resets_nothing(tmp_path: Path, clock: Clock, spent: Spent) -> None:
+    behind = Clock()
+    first, second = opened(tmp_path, clock, spent, 0), opened(tmp_path, behind, spent, 1)
+    clock.now = behind.now + 1
+    scopes = scope(first, requests=10)
+    scope(second)
+    assert [admitted(one, scopes, tries=4) for one in (first, second, first, second)] == [4, 4, 2, 0]
+    first.close()
+    second.close()
+
+
 def test_minutes_do_not_follow_the_calendar(counters: Counters, clock: Clock) -> None:
     scopes = scope(counters, requests=5)
     assert admitted(counters, scopes) == 5

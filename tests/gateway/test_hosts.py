@@ -9,18 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvloop import run  # as the server does
 
 from lyceum.core.errors import LyceumError
 from lyceum.gateway import hosts
+from lyceum.gateway import redis as redis_client
 from lyceum.gateway.counters import Counters, Scope
 from lyceum.gateway.live import Live
 from tests.gateway.redis import needs_redis, redis
 from tests.gateway.test_live import answering
 from tests.gateway.test_meter import key, metered, mine
 from tests.gateway.upstream import Scene
-from tests.toys import run
 
 pytestmark = needs_redis
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is not taken for a Redis that is away."""
+    monkeypatch.setattr(redis_client, "SLOW", 20.0)
 
 
 @asynccontextmanager
@@ -82,17 +89,17 @@ def test_tokens_and_money(tmp_path: Path) -> None:
         with redis(tmp_path) as server:
             limits = key(tokens_per_minute=1016)
             async with two(tmp_path, server.url, limits) as made:
-                assert await through(made, 40, max_tokens=100) == 1016 // (
-                    100 + len(mine(max_tokens=100).body) // 4 + 1
-                )
+                at_once = 1016 // (100 + len(mine(max_tokens=100).body) // 4 + 1)
+                # What has ended meanwhile gives back what it did not need, so that more may follow.
+                assert at_once <= await through(made, 40, max_tokens=100) < 40
                 while await through(made, 1, max_tokens=100):
                     pass
                 used = [live.build.book.number for live in made if live.build.book is not None]
                 assert 120 < sum(used) <= 1016 / 7
         with redis(tmp_path) as server:
             async with two(tmp_path / "more", server.url, key(budget_day=0.0035)) as made:
-                assert await through(made, 40, max_tokens=100) == 3
-                done = 3
+                done = await through(made, 40, max_tokens=100)
+                assert 3 <= done < 40
                 while found := await through(made, 2, max_tokens=100):
                     done += found
                 assert done == 54
@@ -100,8 +107,19 @@ def test_tokens_and_money(tmp_path: Path) -> None:
     run(play())
 
 
+async def admitted(live: Live) -> asyncio.Task[Any]:
+    """Return a call that is let through within some seconds, and now hangs."""
+    for _ in range(40):
+        task = asyncio.create_task(live(mine()))
+        await asyncio.sleep(0.5)
+        if not task.done():
+            return task
+        assert isinstance(task.exception(), LyceumError)
+    raise AssertionError("What was held does not come back.")
+
+
 def test_calls_at_once_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosts, "ALIVE", 0.3)
+    monkeypatch.setattr(hosts, "ALIVE", 2.0)
 
     async def hanging(request: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(60)
@@ -110,23 +128,18 @@ def test_calls_at_once_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with redis(tmp_path) as server:
             async with two(tmp_path, server.url, key(concurrent=6), hanging) as made:
                 waiting = [asyncio.create_task(made[number % 2](mine())) for number in range(6)]
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(1.0)
                 assert await through(made, 4) == 0
                 for one in waiting[:2]:
                     one.cancel()
                 await asyncio.gather(*waiting[:2], return_exceptions=True)
-                more = [asyncio.create_task(made[0](mine())) for _ in range(2)]
-                await asyncio.sleep(0.2)
-                assert not any(one.done() for one in more)
+                more = [await admitted(made[0]) for _ in range(2)]
                 assert await through(made, 1) == 0
                 assert made[1].build.hosts is not None
                 beating = made[1].build.hosts._beating  # its host dies
                 assert beating is not None
                 beating.cancel()
-                await asyncio.sleep(0.5)
-                more += [asyncio.create_task(made[0](mine())) for _ in range(2)]
-                await asyncio.sleep(0.2)
-                assert not any(one.done() for one in more)
+                more += [await admitted(made[0]) for _ in range(2)]
                 for one in (*waiting, *more):
                     one.cancel()
                 await asyncio.gather(*waiting, *more, return_exceptions=True)

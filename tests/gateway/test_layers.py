@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -184,7 +185,8 @@ def layer(cache: Cached) -> Redis:
 
 
 @needs_redis
-def test_hosts_share_redis(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loop", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_hosts_share_redis(tmp_path: Path, loop: Callable[..., None]) -> None:
     async def play() -> None:
         with redis(tmp_path) as server:
             here = worker(tmp_path / "here", url=server.url)
@@ -204,7 +206,7 @@ def test_hosts_share_redis(tmp_path: Path) -> None:
             for cache in (here, there):
                 close(cache.layers)
 
-    uvloop.run(play())  # as the server runs
+    loop(play())
 
 
 @needs_redis

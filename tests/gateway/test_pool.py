@@ -300,6 +300,7 @@ ERROR = b'data: {"error": {"message": "overloaded", "code": 503}}\n\n'
     [
         (ProviderError("cut"),),
         (Timeout("silent"),),
+        (),
         (ERROR + b"data: [DONE]\n\n",),
         (b'{"error": {"message": "no"}}',),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,30 @@ def test_what_is_known_of_a_target_outlives_a_change_of_its_weight(tmp_path: Pat
             live.close()
 
     run(play())
+
+
+def test_a_shadow_stands_in_the_usage_book_under_its_own_name(tmp_path: Path) -> None:
+    async def answering(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(b'{"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}'))
+
+    async def play() -> None:
+        async with played(answering) as server:
+            file = tmp_path / "gateway.toml"
+            file.write_text(
+                f'[[model]]\nname = "chat"\nshadow = "dark"\nshadow_share = 1\ntargets = [{{url = "{server.url}"}}]\n'
+                f'[[model]]\nname = "dark"\ntargets = [{{url = "{server.url}"}}]\n'
+            )
+            live = Live(file)
+            found = await live(call())
+            found.finish()
+            for _ in range(500):
+                if live.build.shadowed["dark"].output_tokens:
+                    break
+                await asyncio.sleep(0.01)
+            live.close()
+
+    run(play())
+    book = sqlite3.connect(next(tmp_path.rglob("usage.db")))
+    rows = book.execute("SELECT model, output FROM calls ORDER BY model").fetchall()
+    book.close()
+    assert rows == [("chat", 4), ("dark", 4)]

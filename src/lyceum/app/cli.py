@@ -41,6 +41,7 @@ STORE = {"migrate": "lyceum.app.store_commands", "encoder": "lyceum.app.store_co
 GATEWAY = {
     "key": "lyceum.app.gateway_commands",
     "usage": "lyceum.app.gateway_commands",
+    "difficulty": "lyceum.app.gateway_difficulty",
 }  # of `lyceum gateway`
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from lyceum.core.errors import ProviderError
 from lyceum.gateway.call import Reply
 
 NEAR = 256  # bytes at the beginning in which an error that is told as a success shows
@@ -24,6 +25,8 @@ async def begun(reply: Reply) -> Reply:
     except BaseException:
         await rest.aclose()
         raise
+    if not first:
+        raise ProviderError("The upstream's stream was empty.", hint="See its log.", retryable=True)
     data = first.partition(b"data:")[2].partition(b"\n")[0] or first
     if b'"error"' in first[:NEAR] and _corrected(reply, data):
         await rest.aclose()

@@ -70,7 +70,7 @@ class Build:
         route = routed(gateway, self._reached, self.kept, self.folder)
         forward: Forward = route
         if any(one.shadow for one in gateway.model):
-            forward = Shadow(forward, gateway, route, self.shadowed)
+            forward = Shadow(forward, gateway, self._metered(route, gateway), self.shadowed)
         # Policies, innermost first: batches, single-flight, cache, budget, limit.
         forward = self.caches(forward, gateway)
         if gateway.model:

@@ -26,6 +26,7 @@ MAGIC = int.from_bytes(b"lyceum1", "little")
 SLOTS, WORDS, WORKERS = 2048, 256, 32
 # A bucket for each second, and one more: whatever lies within 60 s is counted whole, at most 61 s are.
 SPAN = 61
+NEAR = 3  # seconds
 REQUESTS, TOKENS = 2, 4 + SPAN  # a window: its last second, its sum, its buckets
 CALLS, RESERVED = 128, 161  # a sum and a column for each worker
 DAY, MONTH = 194, 196  # a period and what was spent in it
@@ -122,10 +123,12 @@ class Counters:
 
         What is `held` to limits elsewhere is counted in any case.
         """
-        now, words = int(self.clock()), self.words
-        self._dated()
+        words = self.words
         self._locked(True)
         try:
+            # Read while nobody else counts: a second read before another's is not taken for a clock that was reset.
+            now = int(self.clock())
+            self._dated()
             for scope in scopes:
                 if (refused := self._refused(scope, now, tokens, cost)) is not None and not held:
                     return refused
@@ -230,6 +233,8 @@ class Counters:
         """Drop what has left a window; a later second than now is of before the machine was started."""
         words = self.words
         last = words[at]
+        if 0 < last - now < NEAR:  # clocks of two processors
+            return
         if 0 <= now - last < SPAN:
             for second in range(last + 1, now + 1):
                 bucket = at + 2 + second % SPAN
