@@ -23,6 +23,12 @@ from tests.gateway.upstream import Scene
 pytestmark = needs_redis
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not look like a Redis that is away; a killed one is known at once."""
+    monkeypatch.setattr("lyceum.gateway.redis.SLOW", 20.0)
+
+
 @asynccontextmanager
 async def two(
     folder: Path, url: str, more: str, scene: Scene = answering, closed: str = "false"
