@@ -188,9 +188,11 @@ class Held:
         self.pieces, self.settled = 0, False
         self.elsewhere: Taken | None = None  # of the counts in Redis
         self.day = meter.counters.today()
+        # What stands there if this process is killed: the upstream has read the prompt, how much it wrote nobody knows.
+        asked = prices.cost(plan.price, Usage(input_tokens=tokens[0]))
         self.row: list[Any] = [
             "", time.time(), meter.counters.date, call.key, plan.user, call.tenant, plan.model[:100], "", call.path,
-            0, "lost", 0, 0, 0, 0, reserved, "", 0, 0.0,
+            0, "lost", tokens[0], 0, 0, asked, reserved, "", 0, 0.0,
         ]  # fmt: skip
         self.record = meter.book.begin(self.row)
 
