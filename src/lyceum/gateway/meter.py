@@ -188,7 +188,7 @@ class Held:
         self.pieces, self.settled = 0, False
         self.elsewhere: Taken | None = None  # of the counts in Redis
         self.day = meter.counters.today()
-        # What stands there if this process is killed: the upstream has read the prompt, how much it wrote nobody knows.
+        # What stands there if this process is killed: the prompt was read, how much was written nobody knows.
         asked = prices.cost(plan.price, Usage(input_tokens=tokens[0]))
         self.row: list[Any] = [
             "", time.time(), meter.counters.date, call.key, plan.user, call.tenant, plan.model[:100], "", call.path,
