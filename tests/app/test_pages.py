@@ -83,6 +83,20 @@ def test_a_rotated_page_is_marked_where_its_words_are(client: TestClient) -> Non
     assert dark_inside(image) > 50
 
 
+def test_how_large_a_page_is_and_where_words_stand(client: TestClient, ship: str) -> None:
+    asked = {"quote": "made of steel and is eleven fathoms"}
+    told = client.get(f"/api/documents/{ship}/pages/1", params=asked).json()
+    assert (told["page"], told["width"], told["height"]) == (1, 400, 500)
+    (first, second) = told["boxes"]
+    assert first[0] == pytest.approx(50, abs=1)
+    assert 440 - 20 < 500 - first[3] + 20 < 440, "on the second line, whose foot is 420 points up"
+    assert second[1] > first[1]
+    around = add(client, "around.pdf", turned(pdf(PAGES), 90))["id"]
+    told = client.get(f"/api/documents/{around}/pages/1").json()
+    assert (told["width"], told["height"], told["boxes"]) == (500, 400, [])
+    assert client.get(f"/api/documents/{ship}/pages/9", params=asked).status_code == 404
+
+
 def test_a_citation_leads_to_its_picture(client: TestClient, ship: str) -> None:
     asked = {"question": "What does the anchor of the Kestrel weigh?", "filters": {"document": ship}}
     answer = client.post("/api/answer", json=asked).json()

@@ -252,7 +252,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
         Example(
             id="b", question="谁？", answerable=False, half="test", readers=frozenset({"b", "a"}),
             history=(Message(role="assistant", content="“"),), meta={"state": "open", "n": [1]},
-            gold=(Gold(document="d", page=2, text="w", grade=0.5), Gold(document="e")),
+            gold=(Gold(document="d", page=2, text="w", grade=0.5), Gold(document="e", page=1)),
         ),
     ]  # fmt: skip
     file = tmp_path / "new" / "set.jsonl"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.app.served import Server, command, served
@@ -18,6 +19,8 @@ FEW = (
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
          "--disable-background-networking", "--disable-component-update")  # fmt: skip
+OPEN = """open => document.querySelectorAll(open ? 'details:not([open])' : 'details[data-tried]').forEach(one => {
+  one.open = open; one.toggleAttribute('data-tried', open) })"""
 WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 800}
 
 
@@ -57,19 +60,25 @@ Open = Callable[..., Watched]
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that holds a few of the example documents, and one that only hr may read."""
+    """A home that holds a few of the example documents, and two that disagree."""
     home = tmp_path_factory.mktemp("web") / "home"
-    assert command(["ingest", "--home", str(home), *(str(EXAMPLES / name) for name in FEW)]).returncode == 0
-    secret = home.parent / "salaries.txt"
-    secret.write_text("The salary of the harbour master is 91,000 guilders a year.\n", encoding="utf-8")
-    assert command(["ingest", "--home", str(home), "--readers", "hr", str(secret)]).returncode == 0
+    fees = [home.parent / "harbour-fees.txt", home.parent / "tenants-letter.txt"]
+    for file, fee in zip(fees, (12, 15), strict=True):
+        file.write_text(f"The mooring fee at Pier 9 is {fee} guilders a day.\n", encoding="utf-8")
+    paths = [*(str(EXAMPLES / name) for name in FEW), *map(str, fees)]
+    assert command(["ingest", "--home", str(home), *paths]).returncode == 0
     return home
 
 
 @pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[Server]:
-    """A `lyceum serve` process over that home."""
+    """A `lyceum serve` process over that home, with one document more that only hr may read."""
     with served(home) as running:
+        secret = {"file": ("salaries.txt", b"The salary of the harbour master is 91,000 guilders a year.")}
+        sent = httpx.post(
+            f"{running.url}/api/documents", files=secret, data={"readers": "hr"}, trust_env=False
+        )
+        assert sent.status_code == 201
         yield running
 
 
@@ -104,9 +113,10 @@ def seriously(page: object) -> list[str]:
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="no axe: pip install 'lyceum[dev]'"
     )
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")  # type: ignore[attr-defined]
+    page.evaluate(OPEN, True)  # type: ignore[attr-defined]
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
     found = axe.Axe().run(page, options={"runOnly": tags}).response["violations"]
+    page.evaluate(OPEN, False)  # type: ignore[attr-defined]
     return [
         f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
         for one in found if one["impact"] in ("serious", "critical") for node in one["nodes"]

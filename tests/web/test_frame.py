@@ -67,10 +67,17 @@ def test_files_are_kept_for_ever_under_the_address_of_today(client: TestClient) 
 def test_errors_are_pages_for_those_who_read(client: TestClient) -> None:
     page = client.get("/no/such/page?lang=zh", headers=READS)
     assert page.status_code == 404
-    assert "没有这个内容" in page.text
+    assert "没有这个页面" in page.text
+    assert "没有这个内容" in client.get("/source/x?lang=zh", headers=READS).text
     assert 'lang="zh-Hans"' in page.text
     assert client.get("/no/such/page").json()["error"]["code"] == "not_found"
     assert client.get("/api/documents/x", headers=READS).json()["error"]["code"] == "not_found"
+
+
+def test_readers_that_are_no_names(client: TestClient) -> None:
+    page = client.get("/?lang=zh&as=%E2%80%AEx", headers=READS)
+    assert (page.status_code, "名称中有不能使用的字符" in page.text) == (400, True)
+    client.cookies.clear()
 
 
 def test_choices_are_kept(client: TestClient) -> None:

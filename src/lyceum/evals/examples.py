@@ -73,9 +73,10 @@ def line(one: Example) -> str:
     """Return an example as a line of JSON without what is as usual; `read` gives the same example back."""
     usual = Example(id="-", question="-", half=one.half)
     told = json.loads(_examples.dump_json(one))
-    empty = ("", None, 1.0)
+    empty = {"text": "", "page": None, "grade": 1.0}
     told["gold"] = [
-        {key: value for key, value in gold.items() if value not in empty} for gold in told["gold"]
+        {key: value for key, value in gold.items() if key not in empty or value != empty[key]}
+        for gold in told["gold"]
     ]
     kept = {
         field.name: told[field.name]

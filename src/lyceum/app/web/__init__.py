@@ -1,5 +1,7 @@
 """Pages for people: windows on the same answerer, traces and jobs that HTTP and the command line use."""
 
-from lyceum.app.web import ask, documents, feedback, login, source, static
+from lyceum.app.web import ask, documents, feedback, login, source, static, welcome
 
-ROUTERS = (ask.router, documents.router, feedback.router, login.router, source.router, static.router)
+ROUTERS = (
+    ask.router, documents.router, feedback.router, login.router, source.router, static.router, welcome.router,
+)  # fmt: skip

@@ -20,16 +20,13 @@ from lyceum.app import shapes
 from lyceum.app.job_routes import Running
 from lyceum.app.routes import Opened, Said
 from lyceum.app.session import ask, stream
-from lyceum.app.web import prose, welcome
+from lyceum.app.web import prose, quotes, welcome
 from lyceum.app.web.frame import Page, Paged
 from lyceum.core.errors import LyceumError
-from lyceum.core.text import cells
-from lyceum.core.types import Answer, Chunk, Citation, Message, Place, Query, Span
+from lyceum.core.types import Answer, Chunk, Citation, Document, Message, Query, Span
 from lyceum.wire import Platform
 
 router = APIRouter(include_in_schema=False)
-router.include_router(welcome.router)
-SLIDES = ("pptx", "odp")
 _cite = Markup('<a class="cite" href="{}" data-cite="{}" aria-label="{}">{}</a>')
 
 
@@ -82,25 +79,20 @@ async def rendered(page: Page, platform: Platform, query: Query, found: Answer) 
     """Return an answer as a part of the page."""
     spans = await asyncio.to_thread(platform.spans.trace, found.trace_id, page.readers)
     chunks = {hit.chunk.id: hit.chunk for hit in found.hits}
-    meant = {hit.document.id for hit in current(query.text, found.hits)}
-    replaced = {hit.document.id: hit.document for hit in found.hits if hit.document.id not in meant}
     told = {"question": query.text, **shapes.answer(found)}
     sources = [source(page, cited, found, chunks.get(cited.chunk_id)) for cited in found.citations]
     return page.render(
         "answer.html", question=query.text, found=found, sources=sources, told=json.dumps(told, ensure_ascii=False),
-        lines=list(lines(page, found, sources)), replaced=list(replaced.values()), stages=stages(spans),
+        lines=list(lines(page, found, sources)), replaced=replaced(query.text, found), stages=stages(spans),
     )  # fmt: skip
 
 
 def source(page: Page, cited: Citation, found: Answer, chunk: Chunk | None) -> dict[str, Any]:
     """Return what a citation shows: its words, where they stand, where to see them, and which others disagree."""
     rivals = {number for pair in found.conflicts for number in pair if cited.number in pair} - {cited.number}
-    row = cells(cited.quote) if chunk and chunk.kind == "table" and "|" in cited.quote else []
-    columns = [str(name) for name in chunk.meta.get("columns", ())] if chunk and row else []
     return {
-        "cited": cited, "where": where(page, cited.media, cited.place), "rivals": sorted(rivals),
-        "name": cited.source.rsplit("/", 1)[-1], "row": row,
-        "columns": columns if len(columns) == len(row) else [],
+        "cited": cited, "where": quotes.where(page, cited.media, cited.place), "rivals": sorted(rivals),
+        "name": cited.source.rsplit("/", 1)[-1], "row": quotes.named(chunk, cited.quote) if chunk else [],
         "href": page.link(
             f"/source/{cited.document_id}", chunk=cited.chunk_id, quote=cited.quote[: shapes.QUOTED],
             number=cited.number, page=cited.place.page,
@@ -108,13 +100,16 @@ def source(page: Page, cited: Citation, found: Answer, chunk: Chunk | None) -> d
     }  # fmt: skip
 
 
-def where(page: Page, media: str, place: Place) -> str:
-    """Return a place in words: page 3; sheet Prices, row 7."""
-    known = [(name, getattr(place, name)) for name in ("part", "page", "sheet", "row", "line")]
-    return page.say("place.between").join(
-        page.say(f"place.{'slide' if name == 'page' and media in SLIDES else name}", n=value)
-        for name, value in known if value is not None
-    )  # fmt: skip
+def replaced(question: str, found: Answer) -> list[Document]:
+    """Return the documents among the hits that gave way to another edition that is cited."""
+    cited = {one.document_id for one in found.citations}
+    others = {hit.document.id: hit.document for hit in found.hits if hit.document.id not in cited}
+
+    def stays(other: str) -> bool:
+        among = [hit for hit in found.hits if hit.document.id in (*cited, other)]
+        return any(hit.document.id == other for hit in current(question, among))
+
+    return [document for key, document in others.items() if not stays(key)]
 
 
 def lines(page: Page, found: Answer, sources: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -128,12 +123,14 @@ def lines(page: Page, found: Answer, sources: Sequence[dict[str, Any]]) -> Itera
     if not prose.own_words(found.text, found.citations):
         yield {"html": prose.written(found.text, found.citations, link)}
         return
+    shown: set[str] = set()
     for line in found.text.split("\n"):
         one = next((s for n, s in by_number.items() if line.endswith(f"{s['cited'].quote} [{n}]")), None)
         if one is None:
             yield {"html": prose.quoted(line, found.citations, link)}
         else:
-            yield {"source": one, "link": link(one["cited"].number)}
+            yield {"source": one, "link": link(one["cited"].number), "again": one["cited"].quote in shown}
+            shown.add(one["cited"].quote)
 
 
 def stages(spans: Sequence[Span]) -> list[dict[str, Any]]:

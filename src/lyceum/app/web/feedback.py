@@ -15,8 +15,8 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lyceum.app.routes import Opened
-from lyceum.app.web.ask import where
 from lyceum.app.web.frame import Paged
+from lyceum.app.web.quotes import where
 from lyceum.core.errors import InvalidInput
 from lyceum.core.types import Example, Place
 from lyceum.evals import examples

@@ -133,6 +133,12 @@ def refused(request: Request, problem: LyceumError) -> Response:
     if problem.status == 401 and request.method == "GET":
         target = quote(f"{path}?{request.url.query}" if request.url.query else path, safe="")
         return RedirectResponse(f"/login?next={target}", 303)
-    page = Page(request, readers_of(request.query_params.get("as", "")))
+    try:
+        readers = readers_of(request.query_params.get("as", ""))
+    except LyceumError:  # this may be what is told
+        readers = frozenset()
+    page = Page(request, readers)
     message, hint = page.problem(problem)
+    if "route" not in request.scope and problem.status == 404:
+        message, hint = page.say("error.no_page"), page.say("error.no_page_hint")
     return page("error.html", problem.status, problem=problem, message=message, hint=hint)

@@ -23,7 +23,7 @@ from lyceum.core.types import Document
 from lyceum.store import jobs
 from lyceum.wire import Platform
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 FEW = 200  # documents among which the examples are looked for
 SUGGESTED = 4
 RECENT = 200  # jobs that are counted

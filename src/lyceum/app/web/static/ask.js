@@ -7,6 +7,7 @@ const turns = document.getElementById("turns");
 const source = document.getElementById("source");
 const recent = document.getElementById("recent");
 const said = []; // the turns of this conversation, as the server takes them
+const TURNS = 20; // of them that go along with a question
 let opened = null; // the citation whose source is shown
 
 // --- asking ---------------------------------------------------------------------------------------------
@@ -30,7 +31,7 @@ async function ask(question) {
   const cut = new AbortController();
   turn.querySelector(".stop").addEventListener("click", () => cut.abort());
   try {
-    const body = JSON.stringify({ question, history: said });
+    const body = JSON.stringify({ question, history: said.slice(-TURNS) });
     const headers = { "Content-Type": "application/json" };
     await answered(turn, await request(link("/ask"), { method: "POST", headers, body, signal: cut.signal }));
   } catch (failure) {
@@ -160,11 +161,9 @@ function bring() {
     return;
   }
   source.scrollTop = 0;
-  const move = () => {
-    const top = first?.getBoundingClientRect().top - sheet.getBoundingClientRect().top;
-    sheet.scrollTop += (top || 0) - sheet.clientHeight / 3;
-  };
-  move();
+  if (!first) return;
+  const [inside, outside] = [first.getBoundingClientRect(), sheet.getBoundingClientRect()];
+  sheet.scrollBy(inside.left - outside.left - 24, inside.top - outside.top - sheet.clientHeight / 3);
 }
 
 function hide() {

@@ -14,9 +14,11 @@ export function link(path, asked = {}) {
   return `${path}${query.size ? `?${query}` : ""}`;
 }
 
-/** Nodes of a part of a page that this server has rendered. */
+/** Nodes of a part of a page that this server has rendered; a script in it would not run. */
 export function nodes(html) {
-  return document.createRange().createContextualFragment(html);
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content;
 }
 
 /** A request that throws a Problem with what to say when it fails; returns the response. */
