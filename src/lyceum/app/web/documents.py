@@ -15,8 +15,8 @@ from lyceum.app import pages, shapes
 from lyceum.app.document_routes import ALL, Visible
 from lyceum.app.job_routes import Running
 from lyceum.app.routes import Opened
-from lyceum.app.web.ask import where
 from lyceum.app.web.frame import Page, Paged
+from lyceum.app.web.quotes import where
 from lyceum.core.dates import dated
 from lyceum.core.errors import LyceumError
 from lyceum.core.text import names, table_rows
@@ -64,8 +64,8 @@ def listed(document: Document) -> dict[str, Any]:
     folder, _, name = document.source.rpartition("/")
     edition = document.meta.get("edition")
     return {
-        "document": document, "name": name, "folder": folder, **state(document), "tags": document.meta.get("tags", ()),
-        "edition": f"{edition:g}" if edition else "", "dated": dated(document),
+        "document": document, "name": name, "folder": folder, **state(document), "dated": dated(document),
+        "edition": f"{edition:g}" if edition else "", "tags": document.meta.get("tags", ()),
         "pages": document.meta.get("pages", 0),
     }  # fmt: skip
 
