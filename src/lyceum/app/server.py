@@ -158,6 +158,7 @@ def create(settings: Settings) -> FastAPI:
     for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     app.state.limits, app.state.token = _limits(settings), settings.token
+    app.state.settings = settings
     app.state.gateway = Live(settings.home / "gateway.toml")
     return app
 
