@@ -128,6 +128,7 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
         embed=_encoded(app) if open_encoder(models_folder(settings.models)) else None,
     )  # fmt: skip
     app.state.gateway = Live(settings.home / "gateway.toml", build)
+    app.state.settings = settings
     return app
 
 
