@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from lyceum.app.observed import now
+from lyceum.gateway.book import usage
 from tests.app.fronted import OBSERVED, fronted, written
 from tests.gateway.upstream import chunked, played, reply
 from tests.toys import run
@@ -69,6 +72,24 @@ def test_each_call_is_counted_once_under_its_outcome(tmp_path: Path) -> None:
     assert found['lyceum_gateway_seconds_count{model="chat"}'] == 6
     assert found['lyceum_gateway_first_token_seconds_count{model="chat"}'] == 2
     assert found['lyceum_gateway_tokens_total{model="chat",tenant="",kind="output"}'] == 4  # hits use none
+
+
+def test_hits_are_held_to_limits_and_stand_in_the_usage_book(tmp_path: Path) -> None:
+    more = f'[[key]]\nid = "ann"\ntenant = "t"\nsha256 = "{sha256(b"sk").hexdigest()}"\nrequests_per_minute = 4\n'
+
+    async def play() -> None:
+        async with played(upstream) as server:
+            written(tmp_path / "gateway.toml", f"{server.url}/v1", CACHE + more)
+            async with fronted(tmp_path / "gateway.toml") as (_, http):
+                ask = partial(http.post, "/v1/chat/completions", json=told(), headers={"x-api-key": "sk"})
+                found = [await ask() for _ in range(5)]
+            assert [one.status_code for one in found] == [200, 200, 200, 200, 429]
+            assert [one.headers["x-lyceum-cost"] for one in found[:4]] == ["0"] * 4
+            assert (found[4].json()["error"]["code"], len(server.requests)) == ("rate_limit_exceeded", 1)
+
+    run(play())
+    (row,) = usage(tmp_path / "usage.db", ("key", "tenant", "model"))
+    assert (row["key"], row["calls"], row["hits"], row["input"], row["output"]) == ("ann", 4, 3, 3, 4)
 
 
 def test_who_leaves_counts_against_no_target(tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ def test_a_worker_killed_under_load(tmp_path: Path) -> None:
         waiting = asyncio.create_task(asked(http, secret, 20))
         await came(lambda: begun == 40)
         assert (await asked(http, secret, 5)) == {429: 5}  # twenty are at work
-        os.kill(workers(server)[0], signal.SIGKILL)
+        busiest = max(workers(server), key=lambda pid: len(os.listdir(f"/proc/{pid}/fd")))
+        os.kill(busiest, signal.SIGKILL)
         await all_up(server, 3)
         hanging.set()
         statuses = await waiting
@@ -115,6 +116,7 @@ def test_a_worker_killed_under_load(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
         assert (found["lost"], found["calls"]) == (statuses[0], 40)
         assert found["output"] == 4 * (20 + statuses[200])
+        assert found["input"] > 3 * found["calls"], "the prompt of a lost call is billed"
         assert (await asked(http, secret, 20)) == {200: 20}  # all twenty places are free again
 
     play(tmp_path, scene, 2, {"concurrent": 20}, script)

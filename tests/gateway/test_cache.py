@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +17,9 @@ from lyceum.gateway.cache import Cached, Layers
 from lyceum.gateway.call import Call, Reply
 from lyceum.gateway.identity import Identity
 from lyceum.gateway.layers import Memory
+from lyceum.gateway.live import Live
+from tests.gateway.upstream import played
+from tests.gateway.upstream import reply as played_reply
 from tests.toys import run
 
 PATH = "/v1/chat/completions"
@@ -487,5 +491,123 @@ def test_a_status_is_shared_when_another_try_would_bring_the_same() -> None:
             replies = await asyncio.gather(*tasks)
             assert ({one.status for one in replies}, model.calls) == ({status}, calls)
             assert len(cache.layers.memory) == 0
+
+    run(play())
+
+
+ANTHROPIC = [
+    event({"type": "message_start", "message": {"usage": {"input_tokens": 3}}}),
+    b"event: content_block_delta\n" + event({"type": "content_block_delta", "delta": {"text": "a"}}),
+    b"event: message_stop\n" + event({"type": "message_stop"}),
+]
+
+
+@pytest.mark.parametrize(("path", "stream", "body"), [
+    ("/v1/messages", ANTHROPIC, {"type": "message", "content": []}),
+    ("/v1/responses", [event({"type": "response.completed", "response": {}})], {"object": "response", "output": []}),
+])  # fmt: skip
+def test_forms_that_cannot_be_made_of_each_other_are_kept_apart(
+    path: str, stream: list[bytes], body: dict[str, Any]
+) -> None:
+    async def play() -> None:
+        asked = 0
+
+        async def model(call: Call) -> Reply:
+            nonlocal asked
+            asked += 1
+            if not call.stream:
+                return Reply(
+                    status=200, headers={"content-type": "application/json"}, body=orjson.dumps(body)
+                )
+
+            async def chunks() -> AsyncGenerator[bytes, None]:
+                for one in stream:
+                    yield one
+
+            return Reply(status=200, headers={"content-type": "text/event-stream"}, chunks=chunks())
+
+        cache = cached(Model())
+        cache.inner = model
+        for streamed in (True, False, True, False):
+            more = {"stream_options": {"include_usage": True}}
+            reply = await cache(call(path=path, stream=streamed, **more))
+            assert await read(reply) == (b"".join(stream) if streamed else orjson.dumps(body))
+        assert asked == 2
+        assert (await cache(call(path=path, temperature=1))).headers["x-lyceum-cache"] == "miss"
+
+    run(play())
+
+
+def test_the_whole_gateway_answers_from_its_cache(tmp_path: Path) -> None:
+    async def play() -> None:
+        async def scene(request: bytes, writer: asyncio.StreamWriter) -> None:
+            if b"/embeddings" in request:
+                texts = orjson.loads(request.partition(b"\r\n\r\n")[2])["input"]
+                rows = [{"index": at, "embedding": [1]} for at, _ in enumerate(texts)]
+                told = {"data": rows, "usage": {"prompt_tokens": len(texts), "total_tokens": len(texts)}}
+                writer.write(played_reply(orjson.dumps(told), "200 OK", "content-type: application/json"))
+            else:
+                writer.write(played_reply(whole("answer 1"), "200 OK", "content-type: application/json"))
+
+        async with played(scene) as server:
+            file = tmp_path / "gateway.toml"
+            text = f'''
+[[model]]
+name = "chat"
+batch_ms = 20
+targets = [{{url = "{server.url}/v1"}}]
+[alias]
+other = "chat"
+[cache]
+exact = "lmdb"
+'''
+            file.write_text(text, encoding="utf-8")
+            live = Live(file)
+            assert live.problem == ""
+            for model, how in (("chat", "miss"), ("chat", "hit-exact"), ("other", "hit-exact")):
+                found = await live(call(model=model))
+                assert (found.headers["x-lyceum-cache"], text_of(found)) == (how, "answer 1")
+            file.write_text(text.replace("batch_ms = 20", "batch_ms = 30"), encoding="utf-8")
+            assert live.look()
+            assert (await live(call())).headers[
+                "x-lyceum-cache"
+            ] == "hit-exact"  # what was kept outlives the file
+            vectors = [call(str(at), path="/v1/embeddings", input=[f"{at}"]) for at in range(5)]
+            for one in vectors:
+                del one.asked["messages"]  # type: ignore[attr-defined]
+            found_vectors = await asyncio.gather(*(live(one) for one in vectors))
+            assert sum(one.usage.input_tokens for one in found_vectors if one.usage) == 5
+            assert len(server.requests) == 2
+            file.write_text(text + "semantic = 0.83\n", encoding="utf-8")
+            assert not live.look()
+            assert "lyceum models add minilm" in live.problem
+            live.close()
+
+    run(play())
+
+
+def text_of(reply: Reply) -> str:
+    return text(reply.body)
+
+
+def test_what_a_hedge_used_is_told_to_the_one_who_pays() -> None:
+    async def play() -> None:
+        model = Model()
+        model.gate = asyncio.Event()
+        cache = cached(model)
+
+        async def hedged(call: Call) -> Reply:
+            reply = await model(call)
+            call.facts["lost"] = [("late", PAID)]
+            return reply
+
+        cache.inner = hedged
+        for stream in (False, True):
+            calls = [call(f"{stream}", stream=stream) for _ in range(9)]
+            tasks = [asyncio.create_task(ask(cache, one)) for one in calls]
+            await asyncio.sleep(0.01)
+            model.gate.set()
+            await asyncio.gather(*tasks)
+            assert ["lost" in one.facts for one in calls].count(True) == 1
 
     run(play())

@@ -21,7 +21,6 @@ from lyceum.gateway.layers import Memory, Shared
 from lyceum.gateway.redis import AGAIN, Redis
 from tests.gateway.redis import needs_redis, redis
 from tests.gateway.test_cache import Model, ask, cached, call
-from tests.toys import run
 
 OTHER = """
 import asyncio, sys
@@ -42,7 +41,7 @@ def test_two_processes_share_a_file(tmp_path: Path) -> None:
         [sys.executable, "-c", OTHER, str(tmp_path), "5"], check=True, capture_output=True, text=True
     )
     assert found.stdout == "ours\n"
-    assert run(layer.get(b"yours")) == b"theirs"
+    assert asyncio.run(layer.get(b"yours")) == b"theirs"
     layer.close()
 
 
@@ -56,7 +55,7 @@ def test_a_process_that_is_killed_while_it_writes_holds_nobody_up(tmp_path: Path
         time.sleep(0.1)
         child.kill()
     layer.put(b"after", b"all", 1)
-    assert run(layer.get(b"after")) == b"all"
+    assert asyncio.run(layer.get(b"after")) == b"all"
     layer.close()
 
 
@@ -65,13 +64,13 @@ def test_a_full_file_forgets_the_oldest(tmp_path: Path) -> None:
     for at in range(3000):
         layer.put(b"%d" % at, os.urandom(1000), 1)
         if at % 50 == 0:
-            assert run(layer.get(b"0")) is not None, at  # what is asked for stays
-    assert run(layer.get(b"2999")) is not None
-    assert run(layer.get(b"1")) is None
+            assert asyncio.run(layer.get(b"0")) is not None, at  # what is asked for stays
+    assert asyncio.run(layer.get(b"2999")) is not None
+    assert asyncio.run(layer.get(b"1")) is None
     assert layer.failed == 0
     assert (layer.folder / "data.mdb").stat().st_size <= 2 << 20
     layer.put(b"big", b"x" * (1 << 18), 1)
-    assert run(layer.get(b"big")) is None
+    assert asyncio.run(layer.get(b"big")) is None
     layer.close()
 
 
@@ -133,7 +132,7 @@ def test_a_damaged_file_begins_anew(tmp_path: Path, how: str) -> None:
                 assert (await ask(cache, call(f"question {number}")))[1] == how_found
         close(layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 def test_a_changed_byte_is_no_answer(tmp_path: Path) -> None:
@@ -149,7 +148,7 @@ def test_a_changed_byte_is_no_answer(tmp_path: Path) -> None:
         assert (await ask(cached(Model(), layers=layers), call()))[1] == "miss"
         close(layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 def test_another_boot_leaves_its_file(tmp_path: Path) -> None:
@@ -186,7 +185,7 @@ def layer(cache: Cached) -> Redis:
 
 
 @needs_redis
-@pytest.mark.parametrize("loop", [run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("loop", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 def test_hosts_share_redis(tmp_path: Path, loop: Callable[..., None]) -> None:
     async def play() -> None:
         with redis(tmp_path) as server:
@@ -243,7 +242,7 @@ def test_redis_dies_and_comes_back(tmp_path: Path) -> None:
             for one in (cache, other):
                 close(one.layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 @needs_redis
@@ -263,7 +262,7 @@ def test_a_redis_that_hangs_is_waited_for_once(tmp_path: Path) -> None:
             await until(layer(cache))
             close(cache.layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 @needs_redis
@@ -281,7 +280,7 @@ def test_a_redis_that_refuses_is_one_that_is_away(tmp_path: Path) -> None:
             opened.close()
             close(shut.layers)
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 def test_something_else_than_redis_answers(tmp_path: Path) -> None:
@@ -300,7 +299,7 @@ def test_something_else_than_redis_answers(tmp_path: Path) -> None:
         found.close()
         server.close()
 
-    run(play())
+    uvloop.run(play())  # as the server runs
 
 
 def test_the_configuration_names_redis(tmp_path: Path) -> None:

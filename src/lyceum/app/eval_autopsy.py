@@ -195,13 +195,16 @@ async def run_why(arguments: argparse.Namespace, settings: Settings) -> int:
         finally:
             await subject.close()
     if arguments.json:
-        told = {"document": found.document.source, "chunks": found.chunks, "visible": found.visible}
+        told = {
+            "document": found.document.source, "chunks": found.chunks, "visible": found.visible, "lost": found.lost,
+        }  # fmt: skip
         places = [{"place": name, "rank": rank, "score": score} for name, rank, score in found.places]
         show.as_json({**told, "places": places, "change": found.change})
         return OK
     out = show.screen()
     seen = "visible" if found.visible else "not visible to those who ask"
-    out.print(f"{found.document.source}: {found.chunks} chunks, {seen}.", markup=False)
+    lost = f" Lost at: {found.lost}." if found.lost else ""
+    out.print(f"{found.document.source}: {found.chunks} chunks, {seen}.{lost}", markup=False)
     rows = [
         (name, str(rank or "–"), "–" if score is None else f"{score:.3f}")
         for name, rank, score in found.places

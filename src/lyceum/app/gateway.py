@@ -149,6 +149,7 @@ class Front:
             reply = failed(problem)
         else:  # a policy around the cache has to wait, for counts of other hosts
             work.close()
+            call.facts.clear()
             return None
         reply.finish()
         self.observed().told(call, reply)

@@ -10,7 +10,7 @@ import math
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from types import FrameType
@@ -41,7 +41,10 @@ from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
 from lyceum.gateway.build import Build
 from lyceum.gateway.call import Reply
 from lyceum.gateway.live import Live
-from lyceum.wire import fitted
+from lyceum.gateway.semantic import Embed
+from lyceum.models.minilm import open_encoder
+from lyceum.store.position import Position
+from lyceum.wire import fitted, models_folder
 
 log = logging.getLogger(__name__)
 # Swagger's own script comes from its usual host; the page's inline script is named by its hash.
@@ -107,6 +110,7 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
                 for watch in watches:
                     watch.cancel()
                 app.state.gateway.close()
+                app.state.position.close()
 
     app = Application(
         title="Lyceum", version=__version__, lifespan=life, docs_url=None, redoc_url=None,
@@ -121,11 +125,24 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.stopping = lambda: False
     for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
-    app.state.settings, app.state.limits, app.state.token = settings, _limits(settings), settings.token
-    app.state.gateway = Live(
-        settings.home / "gateway.toml", Build(settings.home, inside(lambda: app.state.inside, app))
-    )
+    app.state.limits, app.state.token = _limits(settings), settings.token
+    app.state.position = Position(settings.home)
+    build = Build(
+        settings.home, inside(lambda: app.state.inside, app), version=app.state.position,
+        embed=_encoded(app) if open_encoder(models_folder(settings.models)) else None,
+    )  # fmt: skip
+    app.state.gateway = Live(settings.home / "gateway.toml", build)
+    app.state.settings = settings
     return app
+
+
+def _encoded(app: FastAPI) -> Embed:
+    """Return the encoder itself: the platform's may read Chinese in English words, which the guard does better."""
+
+    async def encoded(texts: Sequence[str]) -> Any:
+        return await app.state.platform.parts["encoder"](texts)
+
+    return encoded
 
 
 def _limits(settings: Settings) -> Limits:

@@ -107,6 +107,7 @@ class Batched:
             return False
         for (call, _, future), own in zip(calls, replies, strict=True):
             call.facts.update(merged.facts, batch=len(calls))
+            merged.facts.pop("lost", None)  # what a hedge used is paid once
             if not future.done():
                 future.set_result(own)
         return True
@@ -165,8 +166,8 @@ def _parted(reply: Reply, calls: list[Waiting]) -> list[Reply] | None:
         key: shares(value, weights) for key, value in usage.items() if type(value) is int and value >= 0
     }
     paid = reply.usage
-    given = shares(paid.input_tokens, weights) if paid else []
-    made = shares(paid.output_tokens, weights) if paid else []
+    counted = (paid.input_tokens, paid.output_tokens, paid.cached_tokens) if paid else ()
+    given = [shares(one, weights) for one in counted]
     rest = {key: value for key, value in told.items() if key not in (name, "usage", "meta")}
     replies, start = [], 0
     for at, (call, texts, _) in enumerate(calls):
@@ -183,10 +184,15 @@ def _parted(reply: Reply, calls: list[Waiting]) -> list[Reply] | None:
         replies.append(
             replace(
                 reply, headers=dict(reply.headers), body=orjson.dumps(body), ended=[],
-                usage=Usage(input_tokens=given[at], output_tokens=made[at]) if paid else None,
+                usage=_usage([one[at] for one in given]) if paid else None,
             )
         )  # fmt: skip
     return replies
+
+
+def _usage(counts: list[int]) -> Usage:
+    given, made, cached = counts
+    return Usage(input_tokens=given, output_tokens=made, cached_tokens=min(cached, given))
 
 
 def shares(total: int, weights: list[int]) -> list[int]:

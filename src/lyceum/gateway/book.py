@@ -2,7 +2,9 @@
 
 A call is written down in the worker's journal before its reply ends, which outlives the worker, and put into the
 database with others by a thread, a few times a second. Each row has an id of its own, so that what is found in a dead
-worker's journal is never put in twice. Money is counted in thousand-millionths of the currency of the prices.
+worker's journal is never put in twice. Calls that a cache in memory answered cost nothing and are counted by day
+alone: at their rate a row for each would be most of the work, and of the file. Money is counted in
+thousand-millionths of the currency of the prices.
 """
 
 from __future__ import annotations
@@ -62,6 +64,11 @@ INSERTS = INSERT + f", ({', '.join('?' * len(COLUMNS))})" * (AT_ONCE - 1)
 SUMS = ("calls", "input", "output", "cost", "hits", "estimated", "lost", "reserved")
 KINDS = ("key", "user", "tenant", "model", "day")
 Row = list[Any]
+Day = tuple[str, str, str, str, str]
+HITS = (
+    "INSERT INTO days VALUES (?, ?, ?, ?, ?, ?6, 0, 0, 0, ?6, 0, 0, 0)"
+    " ON CONFLICT DO UPDATE SET calls = calls + ?6, hits = hits + ?6"
+)
 
 
 class Book:
@@ -78,6 +85,8 @@ class Book:
         self.worker = self.journal.worker
         self.nonce, self.number = os.urandom(6).hex(), 0
         self.waiting: deque[tuple[int, Row]] = deque()
+        # Only ever raised, by one thread, and compared by the other with what it has written.
+        self.hits, self.written = dict[Day, int](), dict[Day, int]()
         self.dropped, self.problem = 0, ""
         self._wake, self._ended = threading.Event(), False
         self._db: sqlite3.Connection | None = None
@@ -99,6 +108,13 @@ class Book:
         row[0] = f"{self.nonce}{self.number:x}"
         self.number += 1
         return self.journal.begin(orjson.dumps(row))
+
+    def hit(self, key: str, user: str, tenant: str, model: str, day: str) -> None:
+        """Count a call that a cache answered at once and for nothing; its day tells of it, no row of its own."""
+        place = (day, key, user, tenant, model)
+        self.hits[place] = self.hits.get(place, 0) + 1
+        if not self._wake.is_set():
+            self._wake.set()
 
     def settle(self, record: int, row: Row) -> None:
         """Write down what a call used; from now on it is billed, whatever happens to this worker."""
@@ -162,7 +178,8 @@ class Book:
         """Write what waits, and the rows `left` by a dead worker."""
         batch = list(self.waiting)
         rows: list[Row] = [*map(orjson.loads, left), *(row for _, row in batch)]
-        if not rows:
+        hits = {day: number for day, number in list(self.hits.items()) if number > self.written.get(day, 0)}
+        if not rows and not hits:
             return
         # One writer at a time: two that write or checkpoint at once could damage the file (SQLite before 3.51.3).
         with self._lock:
@@ -173,6 +190,8 @@ class Book:
                 for start in range(0, whole, AT_ONCE):
                     db.execute(INSERTS, [*chain.from_iterable(rows[start : start + AT_ONCE])])
                 db.executemany(INSERT, rows[whole:])
+                db.executemany(HITS, [(*day, much - self.written.get(day, 0)) for day, much in hits.items()])
+        self.written.update(hits)
         for record, _ in batch:
             self.waiting.popleft()
             self.journal.end(record)

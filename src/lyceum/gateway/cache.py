@@ -27,6 +27,7 @@ from lyceum.gateway.redis import Redis
 from lyceum.gateway.semantic import Embed, Semantic
 
 HEADER = "x-lyceum-cache"
+JSON, NOTHING = {"content-type": "application/json"}, Usage()
 
 
 class Layers:
@@ -77,6 +78,10 @@ class Cached:
 
     async def __call__(self, call: Call) -> Reply:
         """Return a kept reply, else that of `inner`."""
+        if (entry := call.facts.get("ready")) is not None:
+            return self._reply(
+                call, entry, Reply(status=200, headers=dict(JSON), body=entry.body), "hit-exact"
+            )
         identity = call.facts.pop("identity", b"") or self.identity(call)
         call.facts["cache"] = "miss"
         if not identity:
@@ -92,20 +97,26 @@ class Cached:
         return _marked(await self.flight(call, identity))
 
     def ready(self, call: Call) -> bool:
-        """Say whether the reply lies in memory as it will be given."""
+        """Say whether the reply lies in memory as it will be given; the facts then hold it."""
         identity = call.facts["identity"] = self.identity(call)
         if not identity or call.stream or "cache-control" in call.headers:
             return False
         entry = self.layers.memory.get(identity)
-        return entry is not None and not entry.stream
+        if entry is None or entry.stream:
+            return False
+        call.facts["ready"], call.facts["layer"] = entry, "memory"
+        return True
 
     async def _given(self, call: Call, identity: bytes, how: str) -> Reply | None:
         entry = await self.layers.get(identity, call.facts)
         reply = None if entry is None else given(entry, call)
         if entry is None or reply is None:
             return None
+        return self._reply(call, entry, reply, how)
+
+    def _reply(self, call: Call, entry: Entry, reply: Reply, how: str) -> Reply:
         reply.headers[HEADER] = call.facts["cache"] = how
-        reply.usage = Usage()
+        reply.usage = NOTHING
         if how == "hit-semantic":
             call.facts["layer"] = "semantic"
         call.facts["saved"] = (entry.usage.input_tokens, entry.usage.output_tokens)

@@ -118,10 +118,13 @@ class Counters:
             self._locked(False)
         return -1
 
-    def admit(self, scopes: tuple[Scope, ...], tokens: int, cost: int, held: bool = False) -> Refused | int:
+    def admit(
+        self, scopes: tuple[Scope, ...], tokens: int, cost: int, held: bool = False, free: bool = False
+    ) -> Refused | int:
         """Count a call in every scope, or in none and say why; return the second by which to settle it.
 
-        What is `held` to limits elsewhere is counted in any case.
+        What is `held` to limits elsewhere is counted in any case. A `free` call uses nothing and is over at once: the
+        same limits hold for it, but only its request is counted, and there is nothing to settle.
         """
         words = self.words
         self._locked(True)
@@ -134,6 +137,10 @@ class Counters:
                     return refused
             for scope in scopes:
                 base, bucket = scope.base, now % SPAN + 2
+                if free:
+                    words[base + REQUESTS + 1] += 1
+                    words[base + REQUESTS + bucket] += 1
+                    continue
                 for at, much in ((base + REQUESTS, 1), (base + TOKENS, tokens)):
                     words[at + 1] += much
                     words[at + bucket] += much

@@ -84,13 +84,15 @@ class Flight:
         if not any(one is call for one in self.waiting):
             return
         last = len(self.waiting) == 1
+        pays = not self.paid and (last or (self.ended and self.waiting[0] is call))
+        if pays:
+            self.paid = True
+            call.facts.update(self.call.facts, cache="miss")
+        else:
+            call.facts.pop("lost", None)  # what a hedge used is paid once as well
+            call.facts["cache"] = "hit-exact"
         if made is not None and self.reply is not None:
-            if not self.paid and self.waiting[0] is call and (self.ended or last):
-                self.paid, made.usage = True, self.reply.usage
-                call.facts["cache"] = "miss"
-            else:
-                made.usage = Usage()
-                call.facts["cache"] = "hit-exact"
+            made.usage = self.reply.usage if pays else Usage()
         self.waiting[:] = [one for one in self.waiting if one is not call]
         if last:
             self.landed(self)

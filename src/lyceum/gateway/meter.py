@@ -80,6 +80,8 @@ class Meter:
             )
         given, output = prices.estimated(call, self.gateway.money.output)
         reserved = prices.cost(plan.price, Usage(input_tokens=given, output_tokens=output))
+        if "ready" in call.facts:
+            return await self._free(call, plan, given + output, reserved)
         elsewhere = None
         if plan.scopes and self.hosts is not None:
             elsewhere = await self._elsewhere(plan.scopes, given + output, reserved)
@@ -103,6 +105,20 @@ class Meter:
         else:
             held.settle(reply)
             reply.headers["x-lyceum-cost"] = prices.shown(held.row[14])
+        return reply
+
+    async def _free(self, call: Call, plan: Plan, tokens: int, reserved: int) -> Reply:
+        """Let a call through that is known to be answered by the cache, at once and for nothing."""
+        counters = self.counters
+        if plan.scopes:
+            found = counters.admit(plan.scopes, tokens, reserved, free=True)
+            if isinstance(found, Refused):
+                raise refused(found)
+        else:
+            counters.today()
+        reply = await self.inner(call)
+        self.book.hit(call.key, plan.user, call.tenant, plan.model[:100], counters.date)
+        reply.headers["x-lyceum-cost"] = "0"
         return reply
 
     def counted(self, call: Call, reply: Reply) -> None:
@@ -172,9 +188,11 @@ class Held:
         self.pieces, self.settled = 0, False
         self.elsewhere: Taken | None = None  # of the counts in Redis
         self.day = meter.counters.today()
+        # What stands there if this process is killed: the prompt was read, how much was written nobody knows.
+        asked = prices.cost(plan.price, Usage(input_tokens=tokens[0]))
         self.row: list[Any] = [
             "", time.time(), meter.counters.date, call.key, plan.user, call.tenant, plan.model[:100], "", call.path,
-            0, "lost", 0, 0, 0, 0, reserved, "", 0, 0.0,
+            0, "lost", tokens[0], 0, 0, asked, reserved, "", 0, 0.0,
         ]  # fmt: skip
         self.record = meter.book.begin(self.row)
 

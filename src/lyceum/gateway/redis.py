@@ -11,6 +11,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 SLOW = 0.25  # seconds that a call waits for an answer
@@ -29,7 +30,7 @@ class Connection(asyncio.Protocol):
         self._read, self._write = bytearray(), bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]  # uvloop's is none of asyncio's
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none of asyncio's classes
 
     def data_received(self, data: bytes) -> None:
         self._read += data

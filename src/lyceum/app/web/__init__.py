@@ -1,8 +1,20 @@
 """Pages for people: windows on the same answerer, traces and jobs that HTTP and the command line use."""
 
-from lyceum.app.web import ask, evaluate, feedback, login, operate, runs, source, static, welcome
+from lyceum.app.web import (
+    ask,
+    documents,
+    evaluate,
+    feedback,
+    login,
+    operate,
+    runs,
+    source,
+    static,
+    welcome,
+    xray,
+)  # fmt: skip
 
 ROUTERS = (
-    ask.router, evaluate.router, feedback.router, login.router, operate.router, runs.router, source.router,
-    static.router, welcome.router,
+    ask.router, documents.router, evaluate.router, feedback.router, login.router, operate.router, runs.router,
+    source.router, static.router, welcome.router, xray.router,
 )  # fmt: skip

@@ -20,6 +20,8 @@ from lyceum.core.types import EVERYONE
 
 NAV = {
     "ask": "/",
+    "documents": "/documents",
+    "xray": "/xray",
     "evaluate": "/evaluate",
     "operate": "/operate",
 }  # the pages of the navigation and where they are
