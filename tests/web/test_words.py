@@ -31,7 +31,17 @@ MADE += (
     "evaluate.lost_them",
 )
 MADE += ("desk.", "verdict.", "metric.", "autopsy.", "parting.")
-MADE += ("operate.by_", "own.", "route.", "layer.", "stored.", "alert.")
+MADE += (
+    "operate.by_",
+    "own.",
+    "route.",
+    "layer.",
+    "stored.",
+    "alert.",
+    "setup.is_",
+    "setup.check",
+    "health.",
+)
 SAME = {"language.en", "language.zh"}
 ONE_LANGUAGE = ("errors.", "hints.")  # English comes with the error itself
 LETTERS = {"Lyceum", "Enter", "Esc", "·", "%"}

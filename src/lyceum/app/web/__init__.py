@@ -8,6 +8,7 @@ from lyceum.app.web import (
     login,
     operate,
     runs,
+    setup,
     source,
     static,
     welcome,
@@ -16,5 +17,5 @@ from lyceum.app.web import (
 
 ROUTERS = (
     ask.router, documents.router, evaluate.router, feedback.router, login.router, operate.router, runs.router,
-    source.router, static.router, welcome.router, xray.router,
+    setup.router, source.router, static.router, welcome.router, xray.router,
 )  # fmt: skip

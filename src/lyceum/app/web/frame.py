@@ -24,6 +24,7 @@ NAV = {
     "xray": "/xray",
     "evaluate": "/evaluate",
     "operate": "/operate",
+    "settings": "/settings",
 }  # the pages of the navigation and where they are
 THEMES = ("auto", "light", "dark")
 THEME = "lyceum_theme"
