@@ -79,7 +79,12 @@ ALIKE: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", "/readyz"): [{}],
 }  # fmt: skip
 # These say nothing of documents' names or words; what they say is tested where they are.
-OPERATOR = {("GET", "/metrics")}
+OPERATOR = {
+    ("GET", "/metrics"), ("GET", "/admin/gateway"), ("POST", "/admin/gateway/key"),
+    ("PUT", "/admin/gateway/model/{name}/weights"), ("PUT", "/admin/gateway/alias/{name}"),
+    ("DELETE", "/admin/gateway/alias/{name}"), ("PUT", "/admin/gateway/{table}/{name}"),
+    ("DELETE", "/admin/gateway/{table}/{name}"),
+}  # fmt: skip
 # Who may write replaces what has the same source, whoever may read it: the token is an operator's.
 WRITING = {("POST", "/api/documents"), ("POST", "/welcome")}
 # These tell only what is sent to them, or what is the package's own.
