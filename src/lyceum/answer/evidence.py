@@ -113,7 +113,7 @@ class Evidence:
         judged = []
         for row, (statement, (coverage, passage)) in enumerate(zip(found, covered.tolist(), strict=True)):
             cosine, like = compared.get(row, (None, None))
-            lacks = _lacks(wanted, statement)
+            lacks = _lacks(query.text, wanted, statement)
             across = has_cjk(query.text) != has_cjk(statement.reading)
             score = _score(coverage, like, cosine, across)
             score -= KIND * lacks + RANKED * (best - statement.hit.score)
@@ -330,8 +330,8 @@ def _letters(text: str) -> list[str]:
     return [letter for letter in text if has_cjk(letter) and letter not in ASKING_LETTERS]
 
 
-def _lacks(wanted: str, statement: Statement) -> bool:
+def _lacks(question: str, wanted: str, statement: Statement) -> bool:
     """Say that a statement holds no value of the wanted kind; a table often has its unit in a column's name."""
     if statement.row and wanted in UNITS and UNITS[wanted].search(statement.reading):
         wanted = "number"
-    return mismatch(wanted, statement.reading)
+    return mismatch(wanted, statement.reading, question)
