@@ -109,17 +109,21 @@ _grouped = re.compile(r"(?<=\d),(?=\d{3})")
 _edition = re.compile(
     r"\b(?:version|edition)\s\d+(?![\d.]*\.\d)|第\s?\d+\s?版", re.I
 )  # `current` looks at these
-_question = r"(?=(?:what|how|who|whom|whose|when|where|which|why|is|are|does|do|did|can|may|must)\b)"
-_join = re.compile(rf",?\s+as well as\s+|,?\s+and\s+{_question}|[?;.]\s+(?:and\s+)?{_question}", re.I)
+_wh = r"(?:what|how|whom?|whose|when|where|which)"
+_asking = rf"(?:(?:in|on|at|by|to|for|from|with|of|until|since|under)\s{_wh}|{_wh}|why|is|are|does|do|did|can|may|must)\b"
+_also = re.compile(r",?\s+as well as\s+", re.I)
+_join = re.compile(rf",?\s+and\s+(?={_asking})|[?;.]\s+(?:and\s+)?(?={_asking})", re.I)
+_asks = re.compile(rf"\b{_asking}", re.I)
 # One question about two things: "... of A and of B", "... A as well as B", "A和B分别是多少".
 _shared = re.compile(r"(.*?\bof )(.+?) and of (.+?)(\??)$", re.I)
 _shared_zh = re.compile(r"(.{2,}?)(?:以及|和|与|及)(.{2,}?)[，,]?(?:分别|各)(.+)$")
-_join_zh = re.compile(r"[？?；;，,](?=[^？?；;，,]{3,})")
+_joins_zh = [re.compile(rf"[{marks}](?=[^{marks}]{{3,}})") for marks in ("？?；;", "？?；;，,")]
 _back = re.compile(
     r"\b(?:he|she|him|her|his|hers|its?|they|them|their|this|that|these|those|one|there)\b|"
     r"(?<!其)[他她它]|这[个位些家台件项种]?|(?<!应)该|(?<![因如在从由])此|其(?![他它余中实次])|那[个位家]",
     re.I,
 )
+_some = re.compile(r"\w")
 _asks_zh = re.compile(r"什么|哪|谁|多少|几|多久|多长|多大|多高|怎么|如何|为何|吗|何时|是否")
 
 
@@ -155,12 +159,11 @@ def parts(question: str) -> list[str]:
     if shared := _shared_zh.match(question):
         first, second, tail = shared.groups()
         return [f"{first}{tail}", f"{second}{tail}"]
-    found = [part.strip() for part in _join.split(question) if part.strip()]
-    if len(found) == 1:
-        found = [part.strip() for part in _join_zh.split(question) if part.strip()]
-        if not all(_asks_zh.search(part) for part in found):
-            return [question]
-    return found if len(found) == 2 else [question]
+    for join, asks in ((_also, _some), (_join, _asks), *((join, _asks_zh) for join in _joins_zh)):
+        found = [part.strip() for part in join.split(question) if part.strip()]
+        if len(found) == 2 and all(asks.search(part) for part in found):
+            return found
+    return [question]
 
 
 def refers_back(question: str) -> bool:

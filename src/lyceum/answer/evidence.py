@@ -51,6 +51,7 @@ ASKING = frozenset(
     请问 是 的 了 吗 呢 吧 啊 在 有 和 与 及 或 要 会 能 可以 需要 我 我们 你 您 他 她 它 他们 公司 这 那 个 把
     被 给 对 从 到 都 就 还 是否 应该 应""".split()
 )
+_three = re.compile(r"(?=([\u4e00-\u9fff]{3}))")
 _token = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 # Names of columns whose plain numbers are money or durations.
 UNITS = {
@@ -142,9 +143,11 @@ class Evidence:
         return " ".join(dict.fromkeys([*terms, *codes]))
 
     def names(self, question: str, statement: Statement) -> list[str]:
-        """Return codes and names that a statement adds to the question; in Chinese, words of three characters."""
-        found = [word for word in details(statement.quote) if not word.isdigit()]
-        found += [word for word in self.analyzer(statement.quote) if has_cjk(word) and len(word) > 2]
+        """Return codes and names that a statement adds to the question; in Chinese, any three new characters."""
+        quote, pairs = statement.quote, {question[at : at + 2] for at in range(len(question) - 1)}
+        found = [word for word in details(quote) if not word.isdigit()]
+        new = [not pairs.intersection((quote[at - 1 : at + 1], quote[at : at + 2])) for at in range(len(quote))]
+        found += [match.group(1) for match in _three.finditer(quote) if all(new[slice(*match.span(1))])]
         return [word for word in dict.fromkeys(found) if word.lower() not in question.lower()]
 
     def asked(self, question: str) -> list[str]:
