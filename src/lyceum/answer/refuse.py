@@ -75,10 +75,10 @@ def doubted(question: str, judged: Sequence[Judged]) -> bool:
 # Intercept and one weight a feature, as examples/calibrate.py prints them: with a cosine, with the cosine of glosses,
 # by words alone, and by words in the other script.
 WEIGHTS = {
-    "compared": (-1.85, 0.98, 0.81, 2.11, -1.01),
-    "glossed": (-3.95, 3.13, 3.16, 4.44, -0.09),
-    "by_words": (-1.75, 1.80, 2.42, 0.00, -1.40),
-    "across": (-3.87, 2.30, 1.32, 6.15, -0.27),
+    "compared": (-1.84, 0.79, 0.84, 2.20, -1.06),
+    "glossed": (-3.89, 2.82, 3.34, 4.36, -0.09),
+    "by_words": (-1.68, 1.87, 2.62, 0.00, -1.52),
+    "across": (-3.55, 2.56, 1.73, 6.01, -0.17),
 }
 
 
