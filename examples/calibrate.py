@@ -175,7 +175,7 @@ def _shift(rows: list[Row], beta: np.ndarray[Any, np.dtype[np.float64]]) -> floa
         if group == "off-topic"
     ]
     wanted = math.log(refuse.THRESHOLD / (1 - refuse.THRESHOLD))
-    return wanted - float(np.quantile(off, 1 - OFF_TOPIC, method="higher"))
+    return wanted - float(np.quantile(off, 1 - OFF_TOPIC))
 
 
 def main() -> None:

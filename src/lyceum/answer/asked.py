@@ -29,8 +29,12 @@ _moment = (
     r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|"
     r"\b(?:immediately|at once|every|daily|weekly|monthly|quarterly)\b"
 )
-# Years before 1900 and centuries: only where a date is asked for, since 1,250 of something is as likely a number.
-_past = rf"\b1\d{{3}}s?\b(?![,.]\d)|\b\d{{3}}0s\b|\bcentur(?:y|ies)\b|\d年|世[纪紀]|年代|\bin {_month}|\b(?:if|until)\b"
+_length = r"(?:[kcm]?m|ft|(?:kilo|centi|milli)?met(?:er|re)s?|feet|foot|inch(?:es)?|miles?|yards?|fathoms?|pages?)\b"
+# Years before 1900, centuries and conditions: only where a date is asked for; 1,250 of something is as likely.
+_past = (
+    rf"\b1\d{{3}}s?\b(?![,.]\d)|\b\d{{3}}0s\b|\bcentur(?:y|ies)\b|\d年|世[纪紀]|年代|\bin {_month}|"
+    r"\b(?:if|until|whenever|once|as soon as|after|before)\b|[时後后前][，,]"
+)
 _price = r"\b(?:cost|price|fee|fare|salary|salaries|budget|fine|amount|turnover|revenue)s?\b"
 # Words with which sentences open, in capitals without being names.
 _opening = "The|An?|In|On|At|Its?|Th[ei]s|These|Those|That|He|She|They|For|When|If|After|Each|All|By|To|From|As|No|Every|During|There|With|And|But|His|Her|Their|Our|Your|Any|Only|Some|Most|Of|Before|Since|Until|While"  # noqa: E501
@@ -44,8 +48,10 @@ def _regex(pattern: str) -> re.Pattern[str]:
 # first kind whose words stand in the question counts.
 KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     "phone": (
-        _regex(r"\b(?:(?:tele)?phone|mobile|hotline|fax) number\b|\b(?:what|which|under)\b.*(?<!contract )(?<!lease )(?<!deadline )(?<!visa )"
-               r"\b(?:phone|telephone|extension|hotline)\b|\bdial\b|(?:电话|分机|手机|热线)号?码?(?:[是为]|多少|几|什么|[？?]|$)|"
+        _regex(r"\b(?:(?:tele)?phone|mobile|hotline|fax) number\b|\bdial\b|\bwhat(?:'s| is| are)\b.*"
+               r"(?<!contract )(?<!lease )(?<!deadline )(?<!visa )"
+               r"\b(?:phone|telephone|extension|hotline)(?= of\b| for\b|\W*$)|"
+               r"(?:电话|分机|手机|热线)号?码?(?:[是为]|多少|几|什么|[？?]|$)|"
                r"(?:什么|哪个|哪条|多少号?)(?:的)?(?:电话|分机|热线)|手机号"),
         _regex(r"(?<![\d-])(?!\d{4}-\d\d-\d\d)\+?\d[\d\s-]{5,}\d|(?:\bext(?:ension|\.)?|\b(?:phone|call|dial)|分机|电话|拨打?)\W*\d{3}"),
     ),
@@ -60,7 +66,8 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
         _regex(rf"{_figure}\s?(?:°|℃|degrees?|摄氏度|度)|temperature|温度"),
     ),
     "distance": (
-        _regex(r"\bhow (?:far|tall|wide|deep)\b|\bdistance\b|多远|(?<!温度)多高|多宽|多深|多少(?:米|公里|厘米|毫米)"),
+        _regex(r"\bhow (?:far(?! ahead| in advance)|tall|wide|deep)\b|\bdistance\b|"
+               r"多远|(?<!温度)多高|多宽|多深|多少(?:米|公里|厘米|毫米)"),
         _regex(rf"{_count}\s?(?:(?:km|m|cm|mm|metres?|meters?|kilomet\w+)\b|公里|千米|米|厘米|毫米)"),
     ),
     "share": (
@@ -69,7 +76,9 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     ),
     "money": (
         _regex(r"\bhow much\b.*\b(?:cost|pay|paid|price|spend|spent|charge|reimburse|money|claim|worth|earn|invest)|"
-               rf"\b(?:what|which)(?:'s| is| are| was| were)? (?:[\w-]+ ){{0,4}}{_price}|\bwhat (?:does|do|did|will|would)\b.*\b(?:cost|charge)\b|"
+               rf"\bwhat(?:'s| is| are| was| were) (?:[\w-]+ ){{0,4}}{_price}|"
+               rf"\b(?:what|which) (?:[\w-]+ )?{_price}(?! (?:are|is|must|can|do|does)\b)|"
+               r"\bwhat (?:does|do|did|will|would)\b.*\b(?:cost|charge)\b|"
                r"多少钱|多少元|多少费用|(?:价格?|单价|费用?|工资|年薪)[是为]?(?:多少|几)|什么价|几块钱|几元"),
         _regex(r"(?:[$€£¥]|\b(?:EUR|USD|CNY|RMB|GBP|NOK)\b\W?)\s?\d|"
                r"\d[\d,.]*\s?(?:thousand|million|billion|万|亿|k)?\s?(?:元|美元|欧元|(?:euros?|dollars?|yuan|EUR|USD|CNY|RMB|GBP|NOK)\b)|"
@@ -85,6 +94,7 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
         _regex(r"\bhow (?:long|soon|quickly|often|old)\b|\b(?:what|which) (?:period|deadline|notice|interval)\b|"
                r"多久|多长时间|时长|期限|几(?:个)?(?:天|月|年|小时|分钟|周)|多少(?:个)?(?:天|月|年|小时|分钟|周|工作日)"),
         _regex(rf"{_figure}[\s-]?(?:\w+[\s-])?(?:seconds?|minutes?|hours?|days?|weeks?|months?|quarters?|years?)\b|{_moment}|"
+               rf"{_figure}\s?{_length}|"
                r"[\d一二三四五六七八九十百两半]\s?[多余餘]?[个個]?半?(?:秒|分钟|小时|工作日|天|日|周|月|年|班)|\b(?:once|twice|per|immediately)\b|每"),
     ),
     "number": (
@@ -94,7 +104,7 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     ),
     "name": (
         _regex(r"\bwho(?:m|se)?\b|\bwhich person\b"),
-        re.compile(rf"(?!(?:{_opening})\b)\b[A-ZÀ-Þ][\w'’]|\b\w\w+(?:[eo]r|ist|ian|ee)s?\b|\b(?:staff|team|head|chair|people|you|we)\b|"
+        re.compile(rf"(?!(?:{_opening})\b)\b[A-ZÀ-Þ][\w'’]+\b(?!-\d)|\b\w\w+(?:[eo]r|ist|ian|ee)s?\b|\b(?:staff|team|head|chair|people|you|we)\b|"
                    r"[\u4e00-\u9fff]"),
     ),
 }  # fmt: skip
@@ -109,11 +119,11 @@ _grouped = re.compile(r"(?<=\d),(?=\d{3})")
 _edition = re.compile(
     r"\b(?:version|edition)\s\d+(?![\d.]*\.\d)|第\s?\d+\s?版", re.I
 )  # `current` looks at these
-_wh = r"(?:what|how|whom?|whose|when|where|which)"
-_asking = rf"(?:(?:in|on|at|by|to|for|from|with|of|until|since|under)\s{_wh}|{_wh}|why|is|are|does|do|did|can|may|must)\b"
+_wh = r"(?:(?:in|on|at|by|to|for|from|with|of|until|since|under)\s)?(?:what|how|whom?|whose|when|where|which)"
+_asking = rf"(?:{_wh}|why|is|are|does|do|did|can|may|must)\b"
 _also = re.compile(r",?\s+as well as\s+", re.I)
 _join = re.compile(rf",?\s+and\s+(?={_asking})|[?;.]\s+(?:and\s+)?(?={_asking})", re.I)
-_asks = re.compile(rf"\b{_asking}", re.I)
+_asks = re.compile(rf"(?:^|[,;]\s|\b(?:and|me|know)\s){_asking}", re.I)
 # One question about two things: "... of A and of B", "... A as well as B", "A和B分别是多少".
 _shared = re.compile(r"(.*?\bof )(.+?) and of (.+?)(\??)$", re.I)
 _shared_zh = re.compile(r"(.{2,}?)(?:以及|和|与|及)(.{2,}?)[，,]?(?:分别|各)(.+)$")
@@ -133,10 +143,13 @@ def kind(question: str) -> str:
 
 
 def mismatch(wanted: str, text: str, question: str = "") -> bool:
-    """Say that a text holds no value of the kind asked for; figures of a date are no number, names asked about no name."""
+    """Say that a text holds no value of the wanted kind.
+
+    The figures of a date are no number; a name that stands in the question answers nobody's "who".
+    """
     if wanted == "number":
         text = DATE.sub(" ", text)
-    if wanted == "name":
+    elif wanted == "name":
         held = set(_word.findall(question.lower()))
         text = _word.sub(lambda match: "" if match.group().lower() in held else match.group(), text)
     return wanted in KINDS and KINDS[wanted][1].search(text) is None

@@ -146,7 +146,9 @@ class Evidence:
         """Return codes and names that a statement adds to the question; in Chinese, any three new characters."""
         quote, pairs = statement.quote, {question[at : at + 2] for at in range(len(question) - 1)}
         found = [word for word in details(quote) if not word.isdigit()]
-        new = [not pairs.intersection((quote[at - 1 : at + 1], quote[at : at + 2])) for at in range(len(quote))]
+        new = [
+            not pairs.intersection((quote[at - 1 : at + 1], quote[at : at + 2])) for at in range(len(quote))
+        ]
         found += [match.group(1) for match in _three.finditer(quote) if all(new[slice(*match.span(1))])]
         return [word for word in dict.fromkeys(found) if word.lower() not in question.lower()]
 
