@@ -37,7 +37,7 @@ from lyceum.ingest.pipeline import jobs  # noqa: E402
 
 Row = tuple[str, str, str, list[float], bool, bool]  # set, group, weights, features, right, doubted
 Asked = list[tuple[str, str, Callable[[str], bool]]]  # group, question, what says whether a text answers it
-OFF_TOPIC = 0.035
+OFF_TOPIC = 0.02
 SIGNS = np.array([0, 1, 1, 1, -1])  # of the weights, the intercept first (see refuse.features)
 UNANSWERABLE = 0.15  # what a question of SQuAD 2.0 without an answer weighs: those are meant to deceive
 COLLECTIONS = {

@@ -91,7 +91,7 @@ class Extractive:
 
         The second often speaks of what the first one found ("and what is her extension?"): then it is asked
         together with what the first answer adds, else together with the whole question. Where the first is
-        answered, .6 of the confidence is enough for the second: they are about one matter.
+        answered, half the confidence is enough for the second: they are about one matter.
         """
         found: list[Hit] = []
         best: list[tuple[str, Judged]] = []
@@ -123,7 +123,7 @@ class Extractive:
                 reasons.append(refuse.explained(text, fresh))
             else:
                 best.append((text, fresh[0]))
-                enough = 0.6 * self.threshold
+                enough = self.threshold / 2
         return _Part(found, best, sure, reasons[0] if reasons else "")
 
     def _also(self, text: str, first: Judged, own: Sequence[Judged]) -> bool:
