@@ -128,14 +128,14 @@ def test_a_folder_keeps_its_paths_and_can_be_dropped(watched: Open, desk: Server
     page.locator("a", has_text="two").wait_for()
     assert page.locator(".docs tbody tr").count() == 2
     assert page.locator("small", has_text="plant/north").count() == 1
-    page.evaluate("""() => {
-      const moved = new DataTransfer();
-      moved.items.add(new File(["Swans are dropped here.\\n"], "dropped.txt"));
-      for (const name of ["dragenter", "drop"]) {
-        document.body.dispatchEvent(new DragEvent(name, {dataTransfer: moved, bubbles: true, cancelable: true}));
-      }
-    }""")
+    (tmp_path / "shed" / "east").mkdir(parents=True)
+    (tmp_path / "shed" / "east" / "dropped.txt").write_text("Swans are dropped here.\n", "utf-8")
+    browser = seen.context.new_cdp_session(page)
+    moved = {"items": [], "files": [str(tmp_path / "shed")], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 400, "data": moved})
     page.locator("a", has_text="dropped").wait_for()
+    assert page.locator("small", has_text="shed/east").count() == 1
     page.fill("[name=q]", "NORTH two")
     page.keyboard.press("Enter")
     page.locator("a.button", has_text="Show all").wait_for()

@@ -182,18 +182,13 @@ def _print(run: Run, found: dict[str, Any], sound: int) -> None:
 async def run_why(arguments: argparse.Namespace, settings: Settings) -> int:
     """Show where a document stood for a question at every stage, and the smallest change that brings it in."""
     from lyceum.app.commands import readers_of
-    from lyceum.app.examined import Examined
     from lyceum.app.session import opened
+    from lyceum.app.xray import reason
     from lyceum.core.types import Query
-    from lyceum.evals.why import why
 
     async with opened(settings) as platform:
-        subject = Examined(platform)
         query = Query(text=arguments.question, readers=readers_of(arguments))
-        try:
-            found = await why(subject, query, arguments.document)
-        finally:
-            await subject.close()
+        found = await reason(platform, query, arguments.document)
     if arguments.json:
         told = {
             "document": found.document.source, "chunks": found.chunks, "visible": found.visible, "lost": found.lost,

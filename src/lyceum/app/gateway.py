@@ -85,7 +85,7 @@ class Front:
             await _sent(reply, send)
             return
         if call is not None:
-            await self._answered(call, serving, send)
+            await self._answered(call, serving, scope, send)
 
     async def _understood(self, scope: Scope, receive: Receive, send: Send, serving: Serving) -> Call | None:
         """Return the call that a request is, None where something else is answered. Raises Forbidden, NotFound, …"""
@@ -106,7 +106,7 @@ class Front:
         await self.inner(scope, _again(body, receive), send)
         return None
 
-    async def _answered(self, call: Call, serving: Serving, send: Send) -> None:
+    async def _answered(self, call: Call, serving: Serving, scope: Scope, send: Send) -> None:
         observed, reply = self.observed(), Reply(status=500, error="unexpected")
         observed.begun(call)
         try:
@@ -117,7 +117,11 @@ class Front:
             except asyncio.CancelledError:
                 reply = Reply(status=499, left=True)
                 raise
-            await _sent(reply, send)
+            write = scope["state"].get("write")  # past ASGI, where the server's protocol allows it
+            if reply.chunks is None and write is not None and write(reply):
+                reply.finish()
+            else:
+                await _sent(reply, send)
         finally:
             observed.ended(call, reply)
 

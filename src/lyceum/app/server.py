@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 
 from lyceum import __version__
 from lyceum.app import document_routes, gateway_routes, job_routes, openai_routes, routes, vectors_routes, web
-from lyceum.app.gateway import Front
+from lyceum.app.gateway import PATHS, Front
 from lyceum.app.guard import Guard, Limits
 from lyceum.app.inside import inside
 from lyceum.app.jobs import Runner
@@ -58,6 +58,14 @@ class Application(FastAPI):
     """The application with its guard outside of everything, so that no response goes without it; calls to the
     gateway's models pass by both.
     """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request; calls to models pass by what FastAPI does for each of its own."""
+        if self.middleware_stack is None or scope["type"] != "http" or scope["path"] not in PATHS:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.state.front(scope, receive, send)
 
     def build_middleware_stack(self) -> Any:
         """Return what a request passes through, outermost first."""

@@ -6,12 +6,13 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lyceum import wire
+from lyceum.answer.current import current
 from lyceum.app import settings as reading
 from lyceum.app.eval_identity import toml
 from lyceum.app.examined import Examined
@@ -21,6 +22,7 @@ from lyceum.core.errors import InvalidInput
 from lyceum.core.protocols import Retriever
 from lyceum.core.types import Answer, Chunk, Document, Hit, Query, Span
 from lyceum.evals.stages import PLACES, Seen, Wrapper, watched
+from lyceum.evals.why import Why, why
 from lyceum.wire import Platform
 
 TABLES = ("retriever", "evidence", "answerer", "computed")  # whose numbers may be tried on open documents
@@ -69,6 +71,21 @@ async def look(platform: Platform, query: Query) -> Look:
         answer=answer, seen=seen, asked=asked, candidates={one: there[one] for one in best if one in there},
         spans=await asyncio.to_thread(platform.spans.trace, answer.trace_id, query.readers),
     )  # fmt: skip
+
+
+async def reason(platform: Platform, query: Query, name: str) -> Why:
+    """Return why a document was lost; one that gave way to another edition was not short of room."""
+    subject = Examined(platform)
+    try:
+        found = await why(subject, query, name)
+        if found.lost == "pack":
+            hits = (await subject.exchanged({})(query)).hits
+            there, left = ({hit.document.id for hit in some} for some in (hits, current(query.text, hits)))
+            if found.document.id in there - left:
+                return replace(found, lost="edition")
+        return found
+    finally:
+        await subject.close()
 
 
 def _best(seen: Seen) -> list[int]:

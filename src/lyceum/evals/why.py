@@ -94,7 +94,7 @@ async def _lost(
             if any(free.best(part, numbers) for part in PARTS):
                 return "filter"
         return "candidates"
-    after = {"fused": "fuse", "offered": "rerank", "read": "pack"}
+    after = {"fused": "fuse", "offered": "rerank" if "reranker" in subject.parts else "fuse", "read": "pack"}
     if not seen.ranks["read"]:  # computed over a table: no passage is read by itself
         del after["read"]
     return next((stage for place, stage in after.items() if ranks[place] is None), "read")

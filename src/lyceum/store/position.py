@@ -14,7 +14,7 @@ class Position:
     """Of the ledger in `folder`; one thread asks."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "ledger.db"
+        self.path = str(folder / "ledger.db")
         self._file: sqlite3.Connection | None = None
         self._seen, self._said = -1, ""
 
@@ -22,7 +22,7 @@ class Position:
         """Return it: empty while there is no ledger, and new each time where it cannot be read: nothing is shared."""
         try:
             if self._file is None:
-                if not self.path.exists():
+                if not os.path.exists(self.path):
                     return ""
                 address = f"file:{self.path}?mode=ro"
                 self._file = sqlite3.connect(address, uri=True, timeout=0, check_same_thread=False)

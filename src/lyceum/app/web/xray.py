@@ -16,7 +16,6 @@ from fastapi.responses import RedirectResponse, Response
 from lyceum.app import xray
 from lyceum.app.commands import filters_of
 from lyceum.app.eval_run import pipeline, pipelines
-from lyceum.app.examined import Examined
 from lyceum.app.routes import Configured, Opened
 from lyceum.app.settings import Settings
 from lyceum.app.web.ask import stages
@@ -26,7 +25,6 @@ from lyceum.core.errors import LyceumError, NotFound
 from lyceum.core.text import count_tokens
 from lyceum.core.types import Place, Query
 from lyceum.evals.stages import PLACES
-from lyceum.evals.why import why
 from lyceum.wire import Platform
 
 router = APIRouter(include_in_schema=False)
@@ -61,6 +59,9 @@ async def show(
     other = xray.changed(based, given)
     over = xray.difference(settings, other)
     sides, reason, unknown = [], None, False
+    numbers, now = xray.numbers(other), xray.numbers(based)
+    again = {"as": page.whose, "q": q, "top_k": top_k, "filters": filters, "base": base, "document": document}
+    again |= {SET + path: str(value).lower() for path, value in numbers.items() if value != now[path]}
     if q.strip():
         asked = (part.partition("=")[::2] for part in filters.split())
         query = Query(text=q, top_k=top_k, readers=page.readers, filters=filters_of(list(asked)))
@@ -72,9 +73,9 @@ async def show(
     listed, _ = await platform.store.ledger.page(page.readers, lambda one: True, 0, SUGGESTED)
     return page(
         "xray.html", q=q, top_k=top_k, filters=filters, base=base, document=document, saved=saved, sides=sides,
-        numbers=xray.numbers(other), now=xray.numbers(based), over=over, pipelines=pipelines(settings.home),
+        numbers=numbers, now=now, over=over, pipelines=pipelines(settings.home),
         reason=reason, unknown=unknown, names=[one.source.rsplit("/", 1)[-1] for one in listed], places=PLACES,
-        again={name: value for name, value in request.query_params.items() if name not in ("lang", "theme", "saved")},
+        again={name: value for name, value in again.items() if value},
     )  # fmt: skip
 
 
@@ -94,13 +95,10 @@ async def _other(
 
 async def _why(platform: Platform, query: Query, name: str) -> tuple[Any, bool]:
     """Return why a document was lost, or that there is none of this name."""
-    subject = Examined(platform)
     try:
-        return await why(subject, query, name), False
+        return await xray.reason(platform, query, name), False
     except NotFound:
         return None, True
-    finally:
-        await subject.close()
 
 
 def side(page: Page, seen: xray.Look, before: Mapping[int, int] | None = None) -> dict[str, Any]:

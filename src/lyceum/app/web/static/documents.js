@@ -10,7 +10,7 @@ const rows = section.querySelector("ul");
 const list = document.getElementById("list");
 const waiting = []; // files to send
 const queued = []; // jobs to watch, in the order in which the server reads them
-const tally = { all: 0, ended: 0, failed: 0, began: 0, sending: 0, watching: 0 };
+const tally = { all: 0, ended: 0, failed: 0, cancelled: 0, began: 0, sending: 0, watching: 0 };
 
 // --- what comes in --------------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ function take(found) {
 }
 
 function begin(count) {
-  if (tally.ended === tally.all) Object.assign(tally, { all: 0, ended: 0, failed: 0, began: Date.now() });
+  if (tally.ended === tally.all) Object.assign(tally, { all: 0, ended: 0, failed: 0, cancelled: 0, began: Date.now() });
   tally.all += count;
   count && (section.hidden = false);
   told();
@@ -130,6 +130,7 @@ function follow() {
     const { id, row } = queued.shift();
     watch(id, (job) => show(row, job)).then((job) => {
       tally.watching -= 1;
+      if (job?.state === "cancelled") tally.cancelled += 1;
       ended(row, job?.state === "failed" ? problem(job.error) : null);
       follow();
     });
@@ -163,7 +164,8 @@ function ended(row, failure) {
 }
 
 async function finish() {
-  announce(tally.failed ? t("finished_some", { n: tally.all - tally.failed, failed: tally.failed }) : t("finished", { n: tally.all }));
+  const n = tally.all - tally.failed - tally.cancelled;
+  announce(tally.failed ? t("finished_some", { n, failed: tally.failed }) : t("finished", { n }));
   try {
     const html = await (await request(list.dataset.again)).text();
     if (!list.contains(document.activeElement)) {
@@ -209,7 +211,7 @@ function told() {
   const bar = section.querySelector(".whole");
   bar.max = all;
   bar.value = ended;
-  const seconds = ended ? ((Date.now() - began) / 1000 / ended) * (all - ended) : 0;
+  const seconds = ended > 2 ? ((Date.now() - began) / 1000 / ended) * (all - ended) : 0;
   const far = t("far", { done: ended, all });
   section.querySelector(".sum").textContent = seconds >= 1 ? `${far} · ${left(seconds)}` : far;
 }
