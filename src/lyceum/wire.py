@@ -294,8 +294,29 @@ def make(path: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
         raise ConfigError(
             f"[{path}] kind = {kind!r} is unknown.", hint=f"Choose one of {', '.join(sorted(known))}, none."
         )
-    module, _, name = known[kind].partition(":")
-    return fitted(path, getattr(importlib.import_module(module), name), table, parts)
+    return fitted(path, _maker(known[kind]), table, parts)
+
+
+def _maker(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def numbers(path: str, table: Mapping[str, Any]) -> dict[str, bool | int | float]:
+    """Return the numbers and switches that a part and those nested in it take, each as it is now, by dotted path."""
+    target = makers().get(table.get("kind", ""))
+    if target is None:
+        return {}
+    maker, found = _maker(target), {}
+    hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker)
+    for name, parameter in inspect.signature(maker).parameters.items():
+        value = table.get(name, parameter.default)
+        if isinstance(value, Mapping):
+            found.update(numbers(f"{path}.{name}", value))
+        elif hints.get(name) in (bool, int, float) and value is not inspect.Parameter.empty:
+            found[f"{path}.{name}"] = hints[name](value)
+    return found
 
 
 def fitted(path: str, maker: Callable[..., Any], table: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:

@@ -36,7 +36,7 @@ async def read(request: Request) -> Table:
     """Return the configuration in use, where it stands, and what is wrong with the file if it was not taken."""
     live: Live = request.app.state.gateway
     return {
-        **_shown(live.serving.gateway.model_dump(mode="json")),
+        **shown(live.serving.gateway.model_dump(mode="json")),
         "file": str(live.file),
         "problem": live.problem,
     }
@@ -45,13 +45,13 @@ async def read(request: Request) -> Table:
 @router.put("/alias/{name:path}")
 async def put_alias(name: str, told: Meant, request: Request) -> Table:
     """Let a name mean a model."""
-    return await _changed(request, lambda tables: tables.setdefault("alias", {}).update({name: told.model}))
+    return await changed(request, lambda tables: tables.setdefault("alias", {}).update({name: told.model}))
 
 
 @router.delete("/alias/{name:path}")
 async def remove_alias(name: str, request: Request) -> Table:
     """Let a name mean nothing any more."""
-    return await _changed(
+    return await changed(
         request, lambda tables: _found(tables.get("alias", {}), name) and tables["alias"].pop(name)
     )
 
@@ -69,7 +69,7 @@ async def put_weights(name: str, told: list[float], request: Request) -> Table:
         for target, weight in zip(targets, told, strict=True):
             target["weight"] = weight
 
-    return await _changed(request, change)
+    return await changed(request, change)
 
 
 @router.post("/key", status_code=201)
@@ -98,7 +98,7 @@ async def put(table: Literal["model", "key"], name: str, told: Table, request: R
         else:
             listed[listed.index(before)] = made
 
-    return await _changed(request, change)
+    return await changed(request, change)
 
 
 @router.delete("/{table}/{name:path}")
@@ -109,10 +109,11 @@ async def remove(table: Literal["model", "key"], name: str, request: Request) ->
         listed = tables.get(table, [])
         listed.remove(_found({one[NAMED[table]]: one for one in listed}, name))
 
-    return await _changed(request, change)
+    return await changed(request, change)
 
 
-async def _changed(request: Request, change: Callable[[Table], object]) -> Table:
+async def changed(request: Request, change: Callable[[Table], object]) -> Table:
+    """Check, write and use a change of the configuration, or leave all as it is."""
     live: Live = request.app.state.gateway
     lock = FileLock(f"{live.file}.lock", thread_local=False)  # other processes change it too
     await asyncio.to_thread(lock.acquire)
@@ -137,10 +138,10 @@ def _found(tables: Table, name: str) -> Any:
     return tables[name]
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """Return a value without what proves who calls."""
     if isinstance(value, dict):
-        return {name: _shown(one) for name, one in value.items() if name != "sha256"}
+        return {name: shown(one) for name, one in value.items() if name != "sha256"}
     if isinstance(value, list):
-        return [_shown(one) for one in value]
+        return [shown(one) for one in value]
     return _secret.sub("://***@", value) if isinstance(value, str) else value

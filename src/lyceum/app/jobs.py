@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from lyceum.core.errors import LyceumError, NotFound, ParseError
 from lyceum.core.ids import document_id, random_id
 from lyceum.core.types import Chunk, Document, Element
 from lyceum.ingest import pipeline
+from lyceum.ingest.splitter import Structured
 from lyceum.store import jobs, state
 from lyceum.store.jobs import Job
 from lyceum.store.store import Store
@@ -105,7 +106,24 @@ class Runner:
         A password is held in memory alone: after a restart the job fails with the code "password".
         """
         options = {"name": pipeline.shown(name), **({} if tags is None else {"tags": sorted(tags)})}
-        job_id, source = random_id(), pipeline.shown(source)
+        return await self._queue(file, pipeline.shown(source), readers, options, password)
+
+    async def again(self, document: Document, changed: Mapping[str, Any], password: str = "") -> Job:
+        """Queue a document's own file to be read with other settings: `ocr`, and the `tokens` of a chunk.
+
+        They hold until the file is ingested another time.
+        """
+        path = await asyncio.to_thread(self.platform.draw.original, document)
+        name = document.source.rsplit("/", 1)[-1]
+        name = name if "." in name else f"{name}.{document.media}"
+        options = {"name": name, "keep": bool(document.meta.get("kept")), "again": True, **changed}
+        with path.open("rb") as file:
+            return await self._queue(file, document.source, None, options, password)
+
+    async def _queue(
+        self, file: IO[bytes], source: str, readers: frozenset[str] | None, options: dict[str, Any], password: str
+    ) -> Job:  # fmt: skip
+        job_id = random_id()
         job = Job(
             id=job_id, source=source, document=document_id(source), path=f"{SPOOL}/{job_id}/upload",
             readers=readers, options=options, created=time.time(), updated=time.time(),
@@ -247,9 +265,11 @@ class Runner:
         tags = frozenset(job.options["tags"]) if "tags" in job.options else None
         todo = pipeline.Job(
             path=self.platform.home / job.path, source=job.source, name=job.options["name"],
-            readers=job.readers, tags=tags, keep=True, passwords=tuple(filter(None, [self._passwords.get(job.id)])),
+            readers=job.readers, tags=tags, keep=job.options.get("keep", True), again="again" in job.options,
+            ocr=job.options.get("ocr", ""), passwords=tuple(filter(None, [self._passwords.get(job.id)])),
         )  # fmt: skip
-        ingest = pipeline.Ingest(Fenced(store, job), parts.reader, parts.splitter, heard=parts.heard)
+        splitter = Structured(job.options["tokens"]) if "tokens" in job.options else parts.splitter
+        ingest = pipeline.Ingest(Fenced(store, job), parts.reader, splitter, heard=parts.heard)
         (outcome,) = await ingest([todo], page=tell)
         if outcome.status == "failed":
             more: Any = {"hint": outcome.hint, "code": outcome.code, "retryable": outcome.retryable}

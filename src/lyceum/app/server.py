@@ -31,6 +31,8 @@ from lyceum.app.inside import inside
 from lyceum.app.jobs import Runner
 from lyceum.app.observed import Observed
 from lyceum.app.protocol import Protocol
+from lyceum.app.readings import Readings
+from lyceum.app.routes import measured_now
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.app.web.frame import refused
@@ -107,12 +109,14 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
             app.state.jobs = Runner(platform)
             if not worker:
                 await platform.store.tidy()
-            watch = asyncio.create_task(app.state.gateway.watch())
+            app.state.readings = Readings(partial(measured_now, app.state))
+            watches = [asyncio.create_task(one.watch()) for one in (app.state.gateway, app.state.readings)]
             try:
                 async with app.state.jobs.working() if not worker else nullcontext():
                     yield
             finally:
-                watch.cancel()
+                for watch in watches:
+                    watch.cancel()
                 app.state.gateway.close()
                 app.state.position.close()
 
@@ -136,6 +140,7 @@ def create(settings: Settings, worker: int = 0) -> FastAPI:
         embed=_encoded(app) if open_encoder(models_folder(settings.models)) else None,
     )  # fmt: skip
     app.state.gateway = Live(settings.home / "gateway.toml", build)
+    app.state.settings = settings
     return app
 
 

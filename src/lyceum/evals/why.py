@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from lyceum.core.types import Document, Example, Query
 from lyceum.evals import repairs, words
 from lyceum.evals.autopsy import WEIGHTS, Autopsy
 from lyceum.evals.records import Run
-from lyceum.evals.stages import PLACES, Seen, Subject, Wrap, watched
+from lyceum.evals.stages import PARTS, PLACES, Seen, Subject, Wrap, watched
 
 MOST = 200  # hits that are asked for at most
 WORDS = 8  # words of the document that are tried
@@ -27,13 +27,19 @@ _word = re.compile(r"[^\W_]{2,}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """Of a document's best chunk (place, rank, score) at every place; `change` brings it in, empty if none does."""
+    """Of a document's best chunk (place, rank, score) at every place; `change` brings it in, empty if none does.
+
+    `lost` is the first stage after which it was not there any more, empty where the answer cites it. `least` are the
+    lowest scores that sufficed, where a place was full.
+    """
 
     document: Document
     chunks: int
     visible: bool
     places: Sequence[tuple[str, int | None, float | None]]
     change: Mapping[str, Any]
+    lost: str = ""
+    least: Mapping[str, float] = field(default_factory=dict)
 
 
 async def why(subject: Subject, query: Query, name: str) -> Why:
@@ -45,11 +51,15 @@ async def why(subject: Subject, query: Query, name: str) -> Why:
     if document is None:
         raise NotFound(f"There is no document {name}.", hint="`lyceum docs` lists them; was it ingested?")
     numbers = [chunk.number for chunk in await subject.chunks(document)]
-    _, seen = await watched(subject, query)
+    answer, seen = await watched(subject, query)
     places = []
     for place in PLACES:
-        scores = [seen.scores[place][one] for one in numbers if one in seen.scores[place]]
-        places.append((place, seen.best(place, numbers), max(scores, default=None)))
+        scores = seen.scores[place]
+        if place in PARTS and numbers and place in subject.parts and not scores.keys() & set(numbers):
+            # Below the cut: the part is asked for these alone, in its own scale.
+            scores = dict(await subject.parts[place].find(query, len(numbers), numbers))
+        best = max((scores[one] for one in numbers if one in scores), default=None)
+        places.append((place, seen.best(place, numbers), best))
     change: Mapping[str, Any] = {}
     if seen.best("read", numbers) is None:
         async for tried, wraps, made in _changes(subject, query, document, seen):
@@ -57,10 +67,37 @@ async def why(subject: Subject, query: Query, name: str) -> Why:
             if found.best("read", numbers) is not None:
                 change = made
                 break
+    least = {
+        place: min(seen.scores[place].values()) for place in PLACES
+        if seen.asked[place] and len(seen.ranks[place]) >= seen.asked[place]
+    }  # fmt: skip
+    cited = document.id in {one.document_id for one in answer.citations}
     return Why(
-        document=document, chunks=len(numbers), places=places, change=change,
+        document=document, chunks=len(numbers), places=places, change=change, least=least,
         visible=bool(document.readers & query.readers),
+        lost="" if cited else await _lost(subject, query, document, numbers, seen),
     )  # fmt: skip
+
+
+async def _lost(
+    subject: Subject, query: Query, document: Document, numbers: Sequence[int], seen: Seen
+) -> str:
+    """Return the first stage after which none of a document's chunks was there; without filters only by asking."""
+    if not numbers:
+        return "index"
+    if not document.readers & query.readers:
+        return "visible"
+    ranks = {place: seen.best(place, numbers) for place in PLACES}
+    if not any(ranks[part] for part in PARTS):
+        if query.filters:
+            _, free = await watched(subject, replace(query, filters={}))
+            if any(free.best(part, numbers) for part in PARTS):
+                return "filter"
+        return "candidates"
+    after = {"fused": "fuse", "offered": "rerank" if "reranker" in subject.parts else "fuse", "read": "pack"}
+    if not seen.ranks["read"]:  # computed over a table: no passage is read by itself
+        del after["read"]
+    return next((stage for place, stage in after.items() if ranks[place] is None), "read")
 
 
 Change = tuple[Query, Sequence[Mapping[str, Wrap]], Mapping[str, Any]]
@@ -74,6 +111,8 @@ async def _changes(subject: Subject, query: Query, document: Document, seen: See
         yield query, (), owners
     else:
         owners = {}
+    if query.filters:
+        yield replace(query, filters={}), (), {**owners, "filters": "none"}
     asked = seen.asked["offered"]
     for top_k in dict.fromkeys(min(asked * factor, MOST) for factor in (2, 4, 8)):
         yield replace(query, top_k=top_k), (), {**owners, "top_k": top_k}

@@ -56,7 +56,7 @@ class Job:
 
     `keep` has the library hold a copy of the file: an upload has no other place where it could be seen again.
     `passwords` are tried on a locked file; they are kept nowhere.
-    `again` reads a file whose bytes were read only in part before.
+    `again` reads a file whose bytes were read only in part before; `ocr` is this file's own choice of it.
     """
 
     path: Path
@@ -67,6 +67,7 @@ class Job:
     keep: bool = False
     passwords: tuple[str, ...] = field(default=(), repr=False)
     again: bool = False
+    ocr: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +167,8 @@ class Ingest:
             ):
                 status = "tags"
             return None, Outcome(source=job.source, status=status, document_id=doc_id)
-        options = {"passwords": job.passwords} if job.passwords else {}
+        given = {"passwords": job.passwords, "ocr": job.ocr}
+        options = {name: value for name, value in given.items() if value}
         blank = Document(id=doc_id, source=job.source, version=version, readers=readers, meta=options)
         parsed = await self.reader(job.path, job.name, blank, page)
         meta = {
@@ -204,7 +206,8 @@ class Ingest:
                 code="unreadable",
             ) from problem
         ending = job.name.rsplit(".", 1)[-1].lower()
-        return content.hexdigest(), digest(content.digest(), PARSERS, ending, self.splitter.name)
+        own = [job.ocr] if job.ocr else []
+        return content.hexdigest(), digest(content.digest(), PARSERS, ending, self.splitter.name, *own)
 
 
 class _Ahead:

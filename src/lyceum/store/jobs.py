@@ -192,23 +192,30 @@ async def find(ledger: Ledger, job_id: str) -> Job | None:
     return next((job for _, job in await _read(ledger, job_id)), None)
 
 
-async def visible(ledger: Ledger, readers: frozenset[str], job_id: str | None = None) -> list[Job]:
-    """Return jobs, newest first, whose document these readers may read, as it is and as the upload makes it."""
+async def visible(
+    ledger: Ledger, readers: frozenset[str], job_id: str | None = None, *, unsettled: bool = False
+) -> list[Job]:
+    """Return jobs, newest first, whose document these readers may read, as it is and as the upload makes it.
+
+    Unsettled are those that have not ended, and those that failed and are the last of their document.
+    """
     return [
         job
-        for held, job in await _read(ledger, job_id)
+        for held, job in await _read(ledger, job_id, unsettled)
         if (job.readers is None or job.readers & readers)
         and frozenset(json.loads(held) if held else job.readers or [EVERYONE]) & readers
     ]
 
 
-async def _read(ledger: Ledger, job_id: str | None) -> list[tuple[str | None, Job]]:
+async def _read(ledger: Ledger, job_id: str | None, unsettled: bool = False) -> list[tuple[str | None, Job]]:
     """Return jobs, newest first, each with the readers of its document."""
     columns = ", ".join(f"j.{name}" for name in COLUMNS)
     rows = await ledger.rows(
         f"SELECT d.readers, {columns} FROM jobs j LEFT JOIN documents d ON d.id = j.document"
-        " WHERE ?1 IS NULL OR j.id = ?1 ORDER BY j.number DESC",
-        [job_id],
+        " WHERE (?1 IS NULL OR j.id = ?1) AND (NOT ?2 OR j.state IN ('queued', 'running') OR j.state = 'failed' AND"
+        " NOT EXISTS (SELECT 1 FROM jobs l WHERE l.document = j.document AND l.number > j.number))"
+        " ORDER BY j.number DESC",
+        [job_id, unsettled],
     )
     return [(held, _job(row)) for held, *row in rows]
 

@@ -139,14 +139,20 @@ class Ledger:
         )
         return codec.unpack_elements(document_id, rows[0][0]) if rows else []
 
-    async def chunks(self, document_id: str) -> list[Chunk]:
-        """Return the chunks of a document's current version in order."""
+    async def size(self, document_id: str) -> int:
+        """Return how many chunks a document's current version has."""
+        sql = "SELECT COUNT(*) FROM documents d JOIN chunks c ON c.version = d.current WHERE d.id = ?"
+        rows = await self.rows(sql, [document_id])
+        return int(rows[0][0]) if rows else 0
+
+    async def chunks(self, document_id: str, start: int = 0, most: int = -1) -> list[Chunk]:
+        """Return the chunks of a document's current version in order, all or a part of them."""
 
         def read() -> list[Chunk]:
             rows = self._rows(
                 f"SELECT {CHUNK} FROM documents d JOIN chunks c ON c.version = d.current WHERE d.id = ?"
-                " ORDER BY c.number",
-                [document_id],
+                " ORDER BY c.number LIMIT ? OFFSET ?",
+                [document_id, most, start],
             )
             return [chunk for chunk, _ in self._chunks(rows)]
 

@@ -18,7 +18,14 @@ from lyceum.app.web import charts, static, words
 from lyceum.core.errors import LyceumError
 from lyceum.core.types import EVERYONE
 
-NAV = {"ask": "/"}  # the pages of the navigation and where they are
+NAV = {
+    "ask": "/",
+    "documents": "/documents",
+    "xray": "/xray",
+    "evaluate": "/evaluate",
+    "operate": "/operate",
+    "settings": "/settings",
+}  # the pages of the navigation and where they are
 THEMES = ("auto", "light", "dark")
 THEME = "lyceum_theme"
 YEAR = 31_536_000
