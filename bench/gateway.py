@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -118,7 +119,7 @@ def memory(peer: Peer, folder: Path, requests: int) -> list[tuple[int, float]]:
     """Return the memory of a gateway after each tenth of so many requests."""
     seen, done = [], 0
     while done < requests:
-        load = peers.wrk(peer, folder, BODY, 32, max(2, requests / 10 / 4000))
+        load = peers.wrk(peer, folder, BODY, 32, math.ceil(requests / 10 / 4000) + 1)
         done += load.requests
         seen.append((done, peer.memory()))
     return seen
@@ -141,7 +142,7 @@ def say(name: str, shape: str, loads: Sequence[Load]) -> None:
 def rounds(running: Sequence[Peer], folder: Path, quick: bool) -> dict[tuple[str, str], list[Load]]:
     """Let the peers take turns; return what was measured by peer and shape."""
     found: dict[tuple[str, str], list[Load]] = {}
-    for number in range(1 if quick else 5):
+    for number in range(1 if quick else 3):
         for peer in running if number % 2 == 0 else running[::-1]:
             slow = peer.name == "litellm"
             for shape, body, connections in (("plain", BODY, 32), ("stream", STREAM, 16)):
