@@ -6,7 +6,7 @@ READY = $(VENV)/.ready
 TOOLS = $(VENV)/.tools
 PIP = $(RUN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help setup demo test test-frameworks test-stores check bench ablations faults serve docs long clean
+.PHONY: help setup demo test test-frameworks test-phoenix test-stores check bench ablations faults serve docs long clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,10 +58,16 @@ faults: $(TOOLS)  ## power cuts, kills, failing calls and damaged files, in the 
 	  tail -n 1 $$log; done; }; \
 	lane powercut hostile & first=$$!; lane crash faults && wait $$first
 
-test-frameworks: $(TOOLS)  ## tests that need LlamaIndex, in an environment of its own
+test-frameworks: $(TOOLS)  ## tests that need LlamaIndex or LangChain's adapter, in an environment of its own
 	test -d $(VENV)-frameworks || $(PYTHON) -m venv $(VENV)-frameworks
-	$(VENV)-frameworks/bin/python -m pip install --quiet --disable-pip-version-check -e '.[langchain,llamaindex]' pytest
-	$(VENV)-frameworks/bin/python -m pytest -W default tests/app/test_library.py
+	$(VENV)-frameworks/bin/python -m pip install --quiet --disable-pip-version-check -e '.[langchain,llamaindex]' pytest \
+	  openai anthropic langchain-openai llama-index-llms-openai-like
+	$(VENV)-frameworks/bin/python -m pytest -W default tests/app/test_library.py tests/app/test_gateway_clients.py
+
+test-phoenix: $(TOOLS)  ## spans in a real Arize Phoenix (0.9 GB, in .venv-phoenix)
+	test -x $(VENV)-phoenix/bin/phoenix || { $(PYTHON) -m venv $(VENV)-phoenix && \
+	  $(VENV)-phoenix/bin/python -m pip install --quiet --disable-pip-version-check arize-phoenix==20.26.1; }
+	$(RUN)/python -m pytest tests/observe/test_phoenix.py
 
 serve: setup  ## answer over HTTP on 127.0.0.1:8420
 	$(RUN)/lyceum serve

@@ -35,10 +35,10 @@ from lyceum.evals.examples import read  # noqa: E402
 from lyceum.evals.text_metrics import holds, overlaps  # noqa: E402
 from lyceum.ingest.pipeline import jobs  # noqa: E402
 
-Row = tuple[str, str, str, list[float], bool]  # set, group, weights, features, right
+Row = tuple[str, str, str, list[float], bool, bool]  # set, group, weights, features, right, doubted
 Asked = list[tuple[str, str, Callable[[str], bool]]]  # group, question, what says whether a text answers it
-OFF_TOPIC = 0.035
-SIGNS = np.array([0, 1, 1, 1, -1, -1, -1, -1])  # of the weights, the intercept first (see refuse.features)
+OFF_TOPIC = 0.02
+SIGNS = np.array([0, 1, 1, 1, -1])  # of the weights, the intercept first (see refuse.features)
 UNANSWERABLE = 0.15  # what a question of SQuAD 2.0 without an answer weighs: those are meant to deceive
 COLLECTIONS = {
     folder.name: folder for folder in (ROOT / "examples", ROOT / "bench" / "second") if folder.is_dir()
@@ -66,9 +66,8 @@ async def rows_of(answerer: Extractive, name: str, asked: Asked) -> list[Row]:
         _, judged = await answerer.judged(Query(text=question))
         if judged:
             text = "\n".join(one.statement.quote for one in chosen(judged))
-            found.append(
-                (name, group, refuse.manner(judged[0]), refuse.features(question, judged), good(text))
-            )
+            told = refuse.features(question, judged), good(text), refuse.doubted(question, judged)
+            found.append((name, group, refuse.manner(judged[0]), *told))
     return found
 
 
@@ -136,12 +135,13 @@ async def harvest(encoder: bool = True) -> list[Row]:
 
 
 def fit(rows: list[Row], ridge: float = 1.0) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return intercept and weights of a ridge logistic regression, by Newton's method.
+    """Return intercept and weights of a ridge logistic regression over rows not doubted, by Newton's method.
 
     What is missing never speaks for an answer: a weight of the other sign is left out and the rest fitted again.
     """
-    x = np.array([[1.0, *features] for *_, features, _ in rows])
-    y = np.array([float(right) for *_, right in rows])
+    rows = [row for row in rows if not row[5]]
+    x = np.array([[1.0, *features] for *_, features, _, _ in rows])
+    y = np.array([float(right) for *_, right, _ in rows])
     counts = Counter(name for name, *_ in rows)
     weight = np.array(
         [
@@ -169,7 +169,11 @@ def fit(rows: list[Row], ridge: float = 1.0) -> np.ndarray[Any, np.dtype[np.floa
 
 def _shift(rows: list[Row], beta: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     """Return what lets OFF_TOPIC of the off-topic questions reach the threshold: the mix here is not the user's."""
-    off = [np.dot([1.0, *features], beta) for _, group, _, features, _ in rows if group == "off-topic"]
+    off = [
+        -math.inf if doubted else float(np.dot([1.0, *features], beta))
+        for _, group, _, features, _, doubted in rows
+        if group == "off-topic"
+    ]
     wanted = math.log(refuse.THRESHOLD / (1 - refuse.THRESHOLD))
     return wanted - float(np.quantile(off, 1 - OFF_TOPIC))
 
@@ -184,6 +188,7 @@ def main() -> None:
         for group in dict.fromkeys(row[:2] for row in some):
             own = [row for row in some if row[:2] == group]
             p = 1 / (1 + np.exp(-np.array([[1.0, *row[3]] for row in own]) @ beta))
+            p *= [refuse.DOUBTED if row[5] else 1.0 for row in own]
             right = np.array([row[4] for row in own])
             told = "  ".join(
                 f"{t:.2f}: {np.mean(p >= t):.2f} answered, {np.mean((p >= t) & right):.2f} rightly"

@@ -33,7 +33,8 @@ if typing.TYPE_CHECKING:
 ROOMS = ("ingest", "search", "answer", "models", "observe", "evals", "store")
 SIMPLE = (bool, int, float, str)
 # In this order: later parts are filled from earlier ones.
-BUILT = "chat synonyms evidence support retriever answerer reader splitter spans".split()
+BUILT = "chat synonyms evidence support retriever answerer reader splitter spans traces log".split()
+LISTENING = ("spans", "traces", "log")
 GONE = ("changed", "page")  # what a drawing process says of a page that is not there any more
 
 # What is built when lyceum.toml is silent; `lyceum config` prints it with where each value came from.
@@ -55,6 +56,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "answerer": {"kind": "answer.extractive"},
     "computed": {"kind": "answer.computed", "chat": {"kind": "none"}},
     "spans": {"kind": "observe.spans"},
+    "traces": {"kind": "none"},
+    "log": {"kind": "none"},
     "serve": {
         "host": "127.0.0.1", "port": 8420, "body_mb": 200, "concurrency": 16, "rate": 0.0, "burst": 20,
         "body_seconds": 20.0, "grace_seconds": 30.0,
@@ -108,7 +111,10 @@ def build(
     tables = {name: dict(configuration.get(name, table)) for name, table in DEFAULTS.items()}
     if unknown := set(configuration) - set(tables):
         raise ConfigError(f"Unknown table [{min(unknown)}].", hint=f"Tables are {', '.join(sorted(tables))}.")
-    parts: dict[str, Any] = {"folder": home, "home": models, **(replace or {})}
+    from lyceum.observe.metrics import Metrics
+
+    metrics = Metrics()
+    parts: dict[str, Any] = {"folder": home, "home": models, "metrics": metrics, **(replace or {})}
     notes: list[str] = []
 
     def part(name: str) -> Any:
@@ -122,7 +128,6 @@ def build(
         return parts[name]
 
     from lyceum.ingest.pipeline import Ingest
-    from lyceum.observe.metrics import Metrics
     from lyceum.store.ledger import Ledger
     from lyceum.store.links import Links
     from lyceum.store.postings import Postings
@@ -146,17 +151,24 @@ def build(
         part(name)
     if "answerer" not in (replace or {}) and tables["answerer"].get("kind") != "answer.computed":
         parts["answerer"] = part("computed") or parts["answerer"]
-    metrics, reader = Metrics(), parts["reader"]
+    reader = parts["reader"]
+    _followed(parts["spans"], parts["traces"])
     # One more than there are workers: a file is split while the workers read the next ones.
     at_once = getattr(reader, "workers", 0) + 1
     ingest = Ingest(store, reader, parts["splitter"], at_once, metrics.ingested)
-    opened = (reader, pictures, parts["chat"], dense, ledger, parts["spans"])
+    opened = (reader, pictures, parts["chat"], dense, ledger, *(parts[one] for one in LISTENING), metrics)
     closing = [one for one in opened if hasattr(one, "close")]
     return Platform(
         home=home, store=store, ingest=ingest, retriever=parts["retriever"], answerer=parts["answerer"],
         spans=parts["spans"], embedder=embedder, chat=parts["chat"], splitter=parts["splitter"],
         evidence=parts["evidence"], draw=parts["draw"], metrics=metrics, notes=notes, closing=closing, parts=parts,
     )  # fmt: skip
+
+
+def _followed(spans: Any, traces: Any) -> None:
+    """Let what exports traces have those that are kept."""
+    if spans is not None and traces is not None:
+        spans.also = traces.trace
 
 
 class Drawn:
@@ -207,10 +219,12 @@ class Drawn:
 
 def builder(platform: Platform) -> Build:
     """Return the Build that makes other answerers over an open platform's documents; it closes them, too."""
-    below = "pictures draw ledger library lexical dense links embedder analyzer encoder gloss spans".split()
+    below = (
+        "pictures draw ledger library lexical dense links embedder analyzer encoder gloss spans traces log"
+    )
 
     def made(configuration: Mapping[str, Any], replace: Mapping[str, Any] | None = None) -> Answerer:
-        shared = {name: platform.parts[name] for name in below}
+        shared = {name: platform.parts[name] for name in below.split()}
         built = build(configuration, platform.home, platform.parts["home"], {**shared, **(replace or {})})
         platform.closing += [one for one in built.closing if one not in platform.closing]
         return built

@@ -242,3 +242,8 @@ def test_questions_at_once_do_not_empty_each_other_s_memory(monkeypatch: pytest.
         assert all(one.cosine is not None for found in judged for one in found)
 
     run(check())
+
+
+def test_names_that_a_chinese_statement_adds_hold_nothing_of_the_question() -> None:
+    (told,) = statements([hit(prose("工伤须报告安全主管潘志刚，代号QX-5。"))])
+    assert Evidence(Standard()).names("发生工伤要报告哪位安全主管？", told) == ["QX-5", "潘志刚"]

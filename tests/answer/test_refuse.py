@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lyceum.answer.evidence import Evidence, Judged
-from lyceum.answer.refuse import REASONS, THRESHOLD, confidence, explained, reason
+from lyceum.answer.refuse import REASONS, THRESHOLD, confidence, doubted, explained, reason
 from lyceum.core.text import language
 from lyceum.core.types import Query
 from lyceum.search.analyzer import Standard
@@ -48,18 +48,32 @@ def test_confidence_falls_where_the_kind_of_value_is_missing(best: Judged) -> No
     assert confidence(PUMP, [replace(best, lacks=True)]) < confidence(PUMP, [replace(best, lacks=False)])
 
 
-def test_confidence_falls_with_a_missing_code(best: Judged) -> None:
-    question = "Where is the pump TX-900?"
-    without, held = (confidence(question, [replace(best, missing=words)]) for words in (("TX-900",), ()))
-    assert without < held
+def read(question: str, *texts: str) -> list[Judged]:
+    """Return the statements of texts that are passages of one document."""
+    return run(Evidence(Standard())(Query(text=question), [hit(prose(text)) for text in texts]))
 
 
-def test_a_code_that_stands_nowhere_weighs_more_than_one_that_stands_elsewhere() -> None:
+@pytest.mark.parametrize(
+    ("question", "texts", "doubt"),
+    [
+        ("Where is the pump P7?", ["The pump is outside."], True),
+        ("Where is the pump P7?", ["The pump P7 is outside."], False),
+        ("Where is the pump P7?", ["The pump is outside.", "P7 is red."], False),
+        ("Which firm was chosen in 2023?", ["The firm Ebb was chosen."], False),
+        ("Which firm was chosen in 2023?", ["The firm Ebb was chosen in 2025."], True),
+        ("Which firm was chosen in 2023?", ["The firm Ebb was chosen in 2025.", "Minutes of 2023."], False),
+        ("Which firm was chosen in 2023 and 2025?", ["The firm Ebb was chosen in 2025."], False),
+        ("What does the pump cost?", ["The pump is outside."], True),
+    ],
+)
+def test_what_is_likely_about_something_else(question: str, texts: list[str], doubt: bool) -> None:
+    assert doubted(question, read(question, *texts)) == doubt
+
+
+def test_what_is_doubted_is_refused_however_well_it_is_covered() -> None:
     asked = "Where is the pump P7?"
-    (best,), (other,) = judged(asked, "The pump is outside."), judged(asked, "The pump P7 is red.")
-    assert best.missing
-    assert not other.missing
-    assert confidence(asked, [best, best]) < confidence(asked, [best, other])
+    assert confidence(asked, read(asked, "The pump P7 is outside.")) > THRESHOLD
+    assert confidence(asked, read(asked, "The pump is where the pump is.")) < THRESHOLD
 
 
 def test_an_answer_is_above_the_threshold_and_nonsense_below() -> None:

@@ -93,11 +93,11 @@ class Server:
 
 
 @contextmanager
-def served(home: Path, **given: str) -> Iterator[Server]:
+def served(home: Path, *more: str, **given: str) -> Iterator[Server]:
     """Serve a home on a free port of the loopback address; no test may leave the process behind."""
     port = free_port()
     log = home.parent / f"server-{port}.log"
-    arguments = [*CLI, "serve", "--home", str(home), "--port", str(port)]
+    arguments = [*CLI, "serve", "--home", str(home), "--port", str(port), *more]
     with (
         log.open("wb") as out,
         subprocess.Popen(arguments, env=environment(**given), stdout=out, stderr=out) as process,

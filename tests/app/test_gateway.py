@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.app.served import Server, served
-from tests.gateway.upstream import Played, Scene, chunked, played, reply
+from tests.gateway.upstream import Played, Scene, played, reply
 from tests.toys import run
 
 TOKEN = "sesame"
@@ -105,36 +105,5 @@ def test_the_file_may_appear_and_change_while_it_runs(tmp_path: Path) -> None:
                                 break
                             await asyncio.sleep(0.1)
                         assert found.status_code == 200
-
-    run(play())
-
-
-@pytest.mark.parametrize("stream", [True, False])
-def test_who_leaves_stops_the_upstream(tmp_path: Path, stream: bool) -> None:
-    begun = asyncio.Event()
-    stopped = asyncio.Event()
-
-    async def endless(request: bytes, writer: asyncio.StreamWriter) -> None:
-        begun.set()
-        head = chunked(b'data: {"choices": []}\n\n', end=False)
-        writer.write(head.replace(b"\r\n\r\n", b"\r\ncontent-type: text/event-stream\r\n\r\n", 1))
-        try:
-            while not writer.is_closing():
-                await asyncio.sleep(0.05)
-                writer.write(b"17\r\n" + b'data: {"choices": []}\n\n' + b"\r\n")
-                await writer.drain()
-        except ConnectionError:
-            pass
-        stopped.set()
-
-    async def play() -> None:
-        async with gateway(tmp_path, endless) as (_, _, http):
-            asking = asyncio.create_task(http.post("/v1/chat/completions", json={**ASKED, "stream": stream}))
-            async with asyncio.timeout(10):
-                await begun.wait()
-            asking.cancel()
-            async with asyncio.timeout(10):
-                await stopped.wait()
-            assert (await http.get("/healthz")).status_code == 200
 
     run(play())

@@ -75,6 +75,8 @@ ALIKE: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", "/"): [{}, {"params": {"q": QUESTION}}],
     ("GET", "/welcome/progress"): [{}],
     ("GET", "/documents"): [{}, {"params": {"q": "source.pdf"}}, {"params": {"type": "pdf", "part": 1}}],
+    ("GET", "/evaluate"): [{}],
+    ("GET", "/evaluate/progress"): [{}],
     ("POST", "/ask"): [{"json": {"question": QUESTION}}],
     ("GET", "/api/jobs"): [{}, {"params": {"limit": 1}}],
     ("GET", "/v1/models"): [{}],
@@ -84,11 +86,21 @@ ALIKE: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", "/readyz"): [{}],
 }  # fmt: skip
 # These say nothing of documents' names or words; what they say is tested where they are.
-OPERATOR = {("GET", "/metrics")}
+OPERATOR = {
+    ("GET", "/metrics"), ("GET", "/admin/gateway"), ("POST", "/admin/gateway/key"),
+    ("PUT", "/admin/gateway/model/{name}/weights"), ("PUT", "/admin/gateway/alias/{name}"),
+    ("DELETE", "/admin/gateway/alias/{name}"), ("PUT", "/admin/gateway/{table}/{name}"),
+    ("DELETE", "/admin/gateway/{table}/{name}"),
+}  # fmt: skip
 # Raw scores rest on all documents (what it lists are the readers'), and a document that is named is accounted for.
 OPERATOR |= {("GET", "/xray")}
+OPERATOR |= {("GET", "/operate"), ("GET", "/operate/numbers"), ("GET", "/settings")}
+# Of runs a question is shown to who may use the rights that it was asked with: tests/web/test_evaluate.py.
+OPERATOR |= {("GET", "/evaluate/run/{name}"), ("GET", "/evaluate/compare")}
 # Who may write replaces what has the same source, whoever may read it: the token is an operator's.
 WRITING = {("POST", "/api/documents"), ("POST", "/welcome"), ("POST", "/documents")}
+WRITING |= {("POST", f"/evaluate/{name}") for name in ("autopsy", "datasets", "start", "stop")}
+WRITING |= {("POST", f"/operate/{name}") for name in ("alias", "target", "weights")}
 # These tell only what is sent to them, or what is the package's own.
 ALONE = {
     ("POST", "/feedback"), ("POST", "/markdown"), ("GET", "/login"), ("POST", "/login"), ("POST", "/logout"),

@@ -58,7 +58,8 @@ def test_the_body_goes_on_under_the_targets_name(tmp_path: Path) -> None:
                 ANSWER,
                 Usage(input_tokens=3, output_tokens=4),
             )
-            assert found.headers == {"content-type": "application/json"}
+            assert found.headers["content-type"] == "application/json"
+            assert "x-secret" not in found.headers
             sent = json.loads(server.requests[0].rpartition(b"\r\n\r\n")[2])
             assert (sent["model"], sent["tools"]) == ("real", [{"x": 1.0}])
 
@@ -110,7 +111,7 @@ def test_the_next_target_serves_what_one_cannot(tmp_path: Path, status: str) -> 
                 assert found.status == 200
                 found.finish()
             assert 0 < len(bad.requests) < 10
-            assert all(lane.busy == 0 for lane in live.serving.route.lanes["chat"])
+            assert all(lane.state.busy == 0 for lane in live.serving.route.pools["chat"].lanes)
 
     run(play())
 
@@ -160,6 +161,21 @@ def test_another_file_takes_effect_and_a_wrong_one_does_not(tmp_path: Path) -> N
                 await live(call("none"))
 
     run(play())
+
+
+def test_a_file_that_is_being_written_is_not_taken(tmp_path: Path) -> None:
+    made = file(
+        tmp_path, "http://127.0.0.1:9", more='[[model]]\nname = "two"\ntargets = [{url = "http://x"}]'
+    )
+    live = Live(made)
+    whole = made.read_text(encoding="utf-8")
+    for end in range(10, len(whole), 10):
+        made.write_text(whole[:end], encoding="utf-8")
+        assert not live.noticed()
+        assert live.known("two")
+    made.write_text(whole[: whole.index('[[model]]\nname = "two"')], encoding="utf-8")
+    assert [live.noticed(), live.noticed(), live.noticed()] == [False, True, False]
+    assert not live.known("two")  # what stays so is meant
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 Scene = Callable[[bytes, asyncio.StreamWriter], Awaitable[bool | None]]
 
@@ -61,3 +62,28 @@ async def played(scene: Scene) -> AsyncIterator[Played]:
         yield made
     finally:
         server.close()
+
+
+@contextmanager
+def playing(scene: Scene) -> Iterator[Played]:
+    """Serve a scene from a thread of its own, for clients that are not async."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = played(scene)
+    try:
+        yield asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(_ended(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _ended() -> None:
+    """Cancel what serves connections that clients keep."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for one in rest:
+        one.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)

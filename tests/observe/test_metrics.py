@@ -11,9 +11,9 @@ def lines(metrics: Metrics) -> list[str]:
 
 def test_counters_and_what_is_measured_now() -> None:
     metrics = Metrics()
-    metrics.answered(False)
-    metrics.answered(False)
-    metrics.answered(True)
+    metrics.answered("answered", 0.1)
+    metrics.answered("answered", 0.1)
+    metrics.answered("refused", 0.1)
     text = lines(metrics)
     assert 'lyceum_answers_total{outcome="answered"} 2' in text
     assert 'lyceum_answers_total{outcome="refused"} 1' in text
@@ -26,7 +26,7 @@ def test_a_histogram_is_cumulative() -> None:
     for seconds in (0.005, 0.006, 0.3, 99.0):
         metrics.request("GET", "/x", 200, seconds)
     text = lines(metrics)
-    buckets = [int(line.split()[-1]) for line in text if "_bucket{" in line]
+    buckets = [int(line.split()[-1]) for line in text if "_request_seconds_bucket{" in line]
     assert buckets == [1, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4]
     assert len(buckets) == len(BOUNDS) + 1
     assert 'lyceum_request_seconds_bucket{route="/x",le="0.005"} 1' in text

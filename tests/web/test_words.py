@@ -22,6 +22,26 @@ PYTHON = "\n".join(one.read_text("utf-8") for one in WEB.iterdir() if one.name.e
 # Keys that code puts together, and words that are the same in both languages.
 MADE = ("nav.", "language.", "theme.", "stage.", "place.", "time.", "errors.", "hints.", "script.")
 MADE += ("docs.reason.", "xray.at.", "xray.lost.", "xray.next.")
+MADE += (
+    "evaluate.state_",
+    "evaluate.is_",
+    "evaluate.half_",
+    "evaluate.slice_",
+    "evaluate.won",
+    "evaluate.lost_them",
+)
+MADE += ("desk.", "verdict.", "metric.", "autopsy.", "parting.")
+MADE += (
+    "operate.by_",
+    "own.",
+    "route.",
+    "layer.",
+    "stored.",
+    "alert.",
+    "setup.is_",
+    "setup.check",
+    "health.",
+)
 SAME = {"language.en", "language.zh"}
 ONE_LANGUAGE = ("errors.", "hints.")  # English comes with the error itself
 LETTERS = {"Lyceum", "Enter", "Esc", "·", "%"}

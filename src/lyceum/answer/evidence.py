@@ -51,6 +51,7 @@ ASKING = frozenset(
     请问 是 的 了 吗 呢 吧 啊 在 有 和 与 及 或 要 会 能 可以 需要 我 我们 你 您 他 她 它 他们 公司 这 那 个 把
     被 给 对 从 到 都 就 还 是否 应该 应""".split()
 )
+_three = re.compile(r"(?=([\u4e00-\u9fff]{3}))")
 _token = re.compile(r"[a-z0-9]+(?:[-.][a-z0-9]+)*")
 # Names of columns whose plain numbers are money or durations.
 UNITS = {
@@ -113,7 +114,7 @@ class Evidence:
         judged = []
         for row, (statement, (coverage, passage)) in enumerate(zip(found, covered.tolist(), strict=True)):
             cosine, like = compared.get(row, (None, None))
-            lacks = _lacks(wanted, statement)
+            lacks = _lacks(query.text, wanted, statement)
             across = has_cjk(query.text) != has_cjk(statement.reading)
             score = _score(coverage, like, cosine, across)
             score -= KIND * lacks + RANKED * (best - statement.hit.score)
@@ -142,9 +143,13 @@ class Evidence:
         return " ".join(dict.fromkeys([*terms, *codes]))
 
     def names(self, question: str, statement: Statement) -> list[str]:
-        """Return codes and names that a statement adds to the question; in Chinese, words of three characters."""
-        found = [word for word in details(statement.quote) if not word.isdigit()]
-        found += [word for word in self.analyzer(statement.quote) if has_cjk(word) and len(word) > 2]
+        """Return codes and names that a statement adds to the question; in Chinese, any three new characters."""
+        quote, pairs = statement.quote, {question[at : at + 2] for at in range(len(question) - 1)}
+        found = [word for word in details(quote) if not word.isdigit()]
+        new = [
+            not pairs.intersection((quote[at - 1 : at + 1], quote[at : at + 2])) for at in range(len(quote))
+        ]
+        found += [match.group(1) for match in _three.finditer(quote) if all(new[slice(*match.span(1))])]
         return [word for word in dict.fromkeys(found) if word.lower() not in question.lower()]
 
     def asked(self, question: str) -> list[str]:
@@ -330,8 +335,8 @@ def _letters(text: str) -> list[str]:
     return [letter for letter in text if has_cjk(letter) and letter not in ASKING_LETTERS]
 
 
-def _lacks(wanted: str, statement: Statement) -> bool:
+def _lacks(question: str, wanted: str, statement: Statement) -> bool:
     """Say that a statement holds no value of the wanted kind; a table often has its unit in a column's name."""
     if statement.row and wanted in UNITS and UNITS[wanted].search(statement.reading):
         wanted = "number"
-    return mismatch(wanted, statement.reading)
+    return mismatch(wanted, statement.reading, question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,8 +21,8 @@ from lyceum.core.types import Answer, Citation, Hit, Query
 
 SECOND = 0.45  # a second statement is shown when its score is at least this share of the best one's
 # What a score with the whole question, or with the first answer's words, counts beside that of a part alone; and
-# what a statement gains that holds all names and codes of the first answer.
-CONTEXT, BACK, NAMED = 0.25, 0.5, 1.0
+# what a statement gains that holds most of the names and codes of the first answer.
+CONTEXT, BACK, NAMED = 0.25, 0.5, 0.5
 FOLLOWED = (
     1.0  # what a statement's score with the turns before counts beside that with a follow-up's own words
 )
@@ -112,7 +113,8 @@ class Extractive:
             if first and self._also(text, first, own):
                 best.append((text, first))
                 continue
-            scores = {_key(one): weight * one.score + NAMED * _held(one, names) for one in around}
+            held = _held(names, [one for one in around if first is None or not _same(one, first)])
+            scores = {_key(one): weight * one.score + NAMED * held.get(_key(one), 0.0) for one in around}
             ranked = sorted(own, key=lambda one: -(one.score + scores.get(_key(one), 0.0)))
             fresh = [one for one in ranked if first is None or not _same(one, first)]
             confidence = max(refuse.confidence(text, fresh), refuse.confidence(context.text, fresh))
@@ -170,9 +172,13 @@ def _same(one: Judged, other: Judged) -> bool:
     return mine.row or mine.start == theirs.start
 
 
-def _held(one: Judged, names: Sequence[str]) -> float:
-    """Return the share of the names that stand in a statement."""
-    return sum(name in one.statement.quote for name in names) / max(len(names), 1)
+def _held(names: Sequence[str], judged: Sequence[Judged]) -> dict[tuple[str, int], float]:
+    """Return what each statement holds of the names, the rarer the more, as a share of the most that one holds."""
+    rows = {_key(one): [name for name in names if name in one.statement.quote] for one in judged}
+    seen = Counter(name for row in rows.values() for name in row)
+    sums = {key: sum(1 / seen[name] for name in row) for key, row in rows.items()}
+    most = max(sums.values(), default=0.0) or 1.0
+    return {key: one / most for key, one in sums.items()}
 
 
 def _line(cited: Citation) -> str:

@@ -38,6 +38,11 @@ EVAL = {
     "take": "lyceum.app.eval_data",
 }
 STORE = {"migrate": "lyceum.app.store_commands", "encoder": "lyceum.app.store_commands"}  # of `lyceum store`
+GATEWAY = {
+    "key": "lyceum.app.gateway_commands",
+    "usage": "lyceum.app.gateway_commands",
+    "difficulty": "lyceum.app.gateway_difficulty",
+}  # of `lyceum gateway`
 
 
 def parser(evaluations: bool = True) -> argparse.ArgumentParser:
@@ -110,6 +115,12 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     serve = add("serve", "answer over HTTP (OpenAI's shape at /v1, more at /docs)")
     serve.add_argument("--host")
     serve.add_argument("--port", type=int)
+    serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes that answer (1)")
+    serve.add_argument("--worker", help=argparse.SUPPRESS)  # its place, for each of them
+    seen = add("top", "watch a running server: calls, latencies, tokens, cost, by model and tenant")
+    seen.add_argument("--url", metavar="URL", help="its address (that of [serve])")
+    seen.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between two readings (1)")
+    seen.add_argument("--once", action="store_true", help="print one table and end")
     demo = add("demo", "read the example documents and answer questions about them")
     demo.add_argument("--examples", metavar="DIR", help="another folder with documents/ and demo.jsonl")
     models = add("models", "list, add or check local models")
@@ -133,19 +144,25 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     for name in STORE if evaluations else ():
         text = (_eval("run", name).__doc__ or "").split("\n")[0]
         _eval("arguments", name)(moves.add_parser(name, help=text, description=text, parents=[common]))
+    text = "keys of the model gateway, and what their calls have used and cost"
+    gateway = commands.add_parser("gateway", help=text, description=text)
+    parts = gateway.add_subparsers(dest="measure", required=True, metavar="WHAT")
+    for name in GATEWAY if evaluations else ():
+        text = (_eval("run", name).__doc__ or "").split("\n")[0]
+        _eval("arguments", name)(parts.add_parser(name, help=text, description=text, parents=[common]))
     return top
 
 
 def _eval(what: str, name: str) -> Any:
     """Return the function of an evaluation's sub-command: `what_name`, or `what` of a module with one."""
-    module = importlib.import_module({**EVAL, **STORE}[name])
+    module = importlib.import_module({**EVAL, **STORE, **GATEWAY}[name])
     return getattr(module, f"{what}_{name}", None) or getattr(module, what)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = sys.argv[1:] if argv is None else argv
-    arguments = parser("eval" in given or "store" in given).parse_args(given)
+    arguments = parser(bool({"eval", "store", "gateway"} & set(given))).parse_args(given)
     for name, value in vars(arguments).items():
         if isinstance(value, str) and name not in ("home", "file", "history"):  # paths stay bytes
             setattr(arguments, name, value.encode("utf-8", "replace").decode())  # no text names nothing
@@ -186,8 +203,10 @@ async def _run(arguments: argparse.Namespace) -> int:
     from lyceum.app import commands, dify, doctor, settings
 
     chosen = settings.load(arguments.home, settings.current())
-    if arguments.command in ("eval", "store"):
+    if arguments.command in ("eval", "store", "gateway"):
         run = _eval("run", arguments.measure)
+    elif arguments.command == "top":
+        from lyceum.app.top import run_top as run
     else:
         module = {"doctor": doctor, "dify": dify}.get(arguments.command, commands)
         run = getattr(module, f"run_{arguments.command}")

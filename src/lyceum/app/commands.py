@@ -336,15 +336,21 @@ async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def run_config(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print each effective value and where it came from; secrets are not shown."""
-    rows = {}
-    for name, table in sorted(settings.tables.items()):
-        for key, value in table.items():
-            origin = settings.origin.get(f"{name}.{key}", "default")
-            rows[f"{name}.{key}"] = {"value": hidden(key, value), "from": origin}
+    rows = effective(settings)
     width = max(map(len, rows))
     lines = [f"{name:{width}}  {row['value']!r}  ({row['from']})" for name, row in rows.items()]
     show.result(arguments, rows, "\n".join(lines))
     return OK
+
+
+def effective(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return each value by "table.key" and where it came from, without secrets."""
+    return {
+        f"{name}.{key}": {
+            "value": hidden(key, value), "from": settings.origin.get(f"{name}.{key}", "default"),
+        }
+        for name, table in sorted(settings.tables.items()) for key, value in table.items()
+    }  # fmt: skip
 
 
 def hidden(key: str, value: Any) -> Any:
@@ -376,6 +382,8 @@ async def run_models(arguments: argparse.Namespace, settings: Settings) -> int:
 async def run_serve(arguments: argparse.Namespace, settings: Settings) -> int:
     """Answer over HTTP until interrupted."""
     from lyceum.app.server import serve
+    from lyceum.app.workers import Place
 
-    await serve(settings, arguments.host, arguments.port)
+    place = Place.read(arguments.worker) if arguments.worker else None
+    await serve(settings, arguments.host, arguments.port, arguments.workers, place)
     return OK

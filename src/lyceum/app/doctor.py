@@ -49,12 +49,7 @@ Found = AsyncIterator[Line]
 
 async def run_doctor(arguments: argparse.Namespace, settings: Settings) -> int:
     """Print every finding; exit 1 when one is a failure."""
-    lines: list[Line] = []
-    for check in CHECKS:
-        try:
-            lines += [line async for line in check(settings)]
-        except LyceumError as problem:
-            lines.append(Line(check.__name__.strip("_"), FAIL, problem.message, problem.hint))
+    lines = await findings(settings)
     if arguments.json:
         show.as_json([line._asdict() for line in lines])
     else:
@@ -62,6 +57,17 @@ async def run_doctor(arguments: argparse.Namespace, settings: Settings) -> int:
             text = f"{status:4} {name:12} {f'{said} {todo}'.strip()}"
             show.screen().print(text, style=COLOURS[status], markup=False)
     return int(any(line.status == FAIL for line in lines))
+
+
+async def findings(settings: Settings) -> list[Line]:
+    """Return what every check finds."""
+    lines: list[Line] = []
+    for check in CHECKS:
+        try:
+            lines += [line async for line in check(settings)]
+        except LyceumError as problem:
+            lines.append(Line(check.__name__.strip("_"), FAIL, problem.message, problem.hint))
+    return lines
 
 
 # --- what is installed -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import argparse
 import json
 import tomllib
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -69,6 +69,18 @@ async def _examined(run: Run, settings: Settings, sources: Path | None) -> Async
 
 async def run_autopsy(arguments: argparse.Namespace, settings: Settings) -> int:
     """Repair one stage after the other for every failed question, and name the first that mends it."""
+    run, found, sound = await examined(arguments, settings)
+    if arguments.json:
+        show.as_json(found)
+    else:
+        _print(run, found, sound)
+    return OK
+
+
+async def examined(
+    arguments: argparse.Namespace, settings: Settings, watch: Callable[..., show.Bar] = show.Bar
+) -> tuple[Run, dict[str, Any], int]:
+    """Return a run with the causes of its failures, also written beside it, and how many work when asked again."""
     from lyceum.evals import autopsy
     from lyceum.evals.gold import mended
     from lyceum.evals.records import read_run
@@ -77,7 +89,8 @@ async def run_autopsy(arguments: argparse.Namespace, settings: Settings) -> int:
     wrong = [one.example for one in run.outcomes if one.answer is None or not mended(one.example, one.answer)]
     failed = wrong[: arguments.limit]
     async with _examined(run, settings, arguments.sources) as subject:
-        causes = await _causes(run, failed, subject, quiet=arguments.json)
+        with watch("autopsy", quiet=arguments.json) as bar:
+            causes = await _causes(run, failed, subject, bar)
     left_out = {example.id for example in wrong[len(failed) :]}
     answerable = {one.example.id for one in run.outcomes if one.example.answerable} - left_out
     failing = [one for one in causes if one.stage != "sound"]
@@ -91,18 +104,14 @@ async def run_autopsy(arguments: argparse.Namespace, settings: Settings) -> int:
     written = json.dumps(found, ensure_ascii=False, indent=1)
     (run.folder / "autopsy.json").write_text(written, encoding="utf-8")
     (run.folder / "autopsy.jsonl").unlink(missing_ok=True)
-    if arguments.json:
-        show.as_json(found)
-    else:
-        _print(run, found, len(causes) - len(failing))
-    return OK
+    return run, found, len(causes) - len(failing)
 
 
 def _told(cause: Cause) -> dict[str, Any]:
     return {("with" if name == "pair" else name): value for name, value in asdict(cause).items()}
 
 
-async def _causes(run: Run, failed: Sequence[Example], subject: Examined, *, quiet: bool) -> list[Cause]:
+async def _causes(run: Run, failed: Sequence[Example], subject: Examined, bar: show.Bar) -> list[Cause]:
     """Examine what was not examined before a kill; each cause is written down at once."""
     from lyceum.core.text import language
     from lyceum.evals.autopsy import Cause, examine
@@ -113,7 +122,7 @@ async def _causes(run: Run, failed: Sequence[Example], subject: Examined, *, qui
     rows = [json.loads(row) for row in whole.splitlines()]
     known = {row["example"]: Cause(**{**row, "pair": tuple(row["pair"])}) for row in rows}
     file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    with show.Bar("autopsy", quiet=quiet) as bar, file.open("a", encoding="utf-8") as log:
+    with file.open("a", encoding="utf-8") as log:
         for done, example in enumerate(failed):
             bar(done, len(failed), "")
             if example.id not in known:

@@ -6,6 +6,7 @@ import argparse
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -200,24 +201,29 @@ async def run_gate(arguments: argparse.Namespace, settings: Settings) -> int:
 async def run_leaderboard(arguments: argparse.Namespace, settings: Settings) -> int:
     """Rank the finished runs of each data set, and say which are not told apart from the best."""
     from lyceum.evals import compare
-    from lyceum.evals.records import read_run
 
-    folders = sorted(settings.home.glob("runs/*/"))
-    boards: dict[tuple[str, str], list[Run]] = {}
-    for run in [read_run(one) for one in folders if (one / "summary.json").is_file()]:
-        if arguments.dataset in (None, run.summary.dataset):
-            boards.setdefault((run.summary.dataset, run.summary.data), []).append(run)
-    if not boards:
+    found, unfinished = boards(settings.home, arguments.dataset)
+    if not found:
         raise NotFound("There is no finished run to rank.", hint="lyceum eval run DATASET", code="no_run")
-    ranked = {
-        f"{name} ({data[:8]})": compare.ranked(runs, arguments.metric)
-        for (name, data), runs in boards.items()
-    }
+    ranked = {board: compare.ranked(runs, arguments.metric) for board, runs in found.items()}
     if arguments.json:
         show.as_json(ranked)
         return OK
     for board, rows in ranked.items():
         _rows(arguments, board, rows)
-    if unfinished := sum(not (one / "summary.json").is_file() for one in folders):
+    if unfinished:
         show.screen().print(f"{unfinished} runs did not end and are not ranked.")
     return OK
+
+
+def boards(home: Path, dataset: str | None = None) -> tuple[dict[str, list[Run]], int]:
+    """Return the finished runs of each data set, and the number of those that did not end."""
+    from lyceum.evals.records import read_run
+
+    folders = sorted(home.glob("runs/*/"))
+    finished = [one for one in folders if (one / "summary.json").is_file()]
+    found: dict[str, list[Run]] = {}
+    for run in map(read_run, finished):
+        if dataset in (None, run.summary.dataset):
+            found.setdefault(f"{run.summary.dataset} ({run.summary.data[:8]})", []).append(run)
+    return found, len(folders) - len(finished)

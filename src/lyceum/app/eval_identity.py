@@ -23,7 +23,7 @@ from lyceum.core.types import Document, Example
 from lyceum.evals.records import Summary
 from lyceum.wire import Platform
 
-ASIDE = ("serve", "spans")  # tables that change no answer
+ASIDE = ("serve", "spans", "traces", "log")  # tables that change no answer
 _examples = TypeAdapter(list[Example])
 
 

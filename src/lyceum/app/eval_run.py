@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lyceum.app import show
 from lyceum.app.settings import Settings
+from lyceum.app.show import Bar
 from lyceum.core.errors import ConfigError, InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from lyceum.app.show import Bar
     from lyceum.core.protocols import Chat, Embedder, Judge, Metric
     from lyceum.core.types import Document, Example
     from lyceum.evals.records import Aggregate, Run
@@ -53,7 +54,6 @@ def arguments(command: argparse.ArgumentParser) -> None:
 
 async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Ask every question of a set and measure the answers; a run that was killed goes on."""
-    from lyceum.app import show
     from lyceum.app.commands import OK, PARTLY
 
     runs = await measured(arguments, settings)
@@ -64,9 +64,10 @@ async def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return PARTLY if any(one.summary.failed for one in runs) else OK
 
 
-async def measured(arguments: argparse.Namespace, settings: Settings) -> list[Run]:
-    """Return a run for each pipeline that was named."""
-    from lyceum.app import show
+async def measured(
+    arguments: argparse.Namespace, settings: Settings, watch: Callable[..., Bar] = show.Bar
+) -> list[Run]:
+    """Return a run for each pipeline that was named; `watch` takes how far they are."""
     from lyceum.evals import examples
 
     asked = _questions(arguments)
@@ -75,7 +76,7 @@ async def measured(arguments: argparse.Namespace, settings: Settings) -> list[Ru
     chosen = [(Path(name).stem, pipeline(name, settings)) for name in arguments.pipeline or ["default"]]
     runs = []
     for name, configured in chosen:
-        with show.Bar(f"{arguments.dataset.name} {name}", quiet=arguments.json) as bar:
+        with watch(f"{arguments.dataset.name} {name}", quiet=arguments.json) as bar:
             runs.append(await _run(arguments, settings, name, configured, asked, names, bar))
     return runs
 
@@ -84,14 +85,19 @@ def pipeline(name: str, settings: Settings) -> Settings:
     """Return the settings with a pipeline laid over them: a file, a name in HOME/pipelines, or one of PIPELINES."""
     from lyceum.app import settings as reading
 
-    folder = settings.home / "pipelines"
-    for file in (Path(name), folder / f"{name}.toml"):
+    for file in (Path(name), settings.home / "pipelines" / f"{name}.toml"):
         if file.is_file():
             return reading.overlaid(settings, reading.read(file), str(file))
     if name not in PIPELINES:
-        known = ", ".join([*PIPELINES, *sorted(file.stem for file in folder.glob("*.toml"))])
+        known = ", ".join(pipelines(settings.home))
         raise NotFound(f"There is no pipeline {name!r}.", hint=f"Name a TOML file, or one of {known}.")
     return reading.overlaid(settings, PIPELINES[name], f"pipeline {name}")
+
+
+def pipelines(home: Path) -> list[str]:
+    """Return the names of all pipelines of a home."""
+    saved = sorted(file.stem for file in home.glob("pipelines/*.toml"))
+    return [*PIPELINES, *(name for name in saved if name not in PIPELINES)]
 
 
 def _questions(arguments: argparse.Namespace) -> list[Example]:
@@ -158,7 +164,7 @@ async def _run(
     asked: Sequence[Example], names: Sequence[str], bar: Bar,
 ) -> Run:  # fmt: skip
     """Ask one pipeline."""
-    from lyceum.app import corpora, eval_identity, show
+    from lyceum.app import corpora, eval_identity
     from lyceum.app.session import ask, documents, opened
     from lyceum.evals import report
     from lyceum.evals.run import Evaluation
@@ -219,8 +225,6 @@ def _told(made: Run) -> dict[str, Any]:
 
 def _print(runs: Sequence[Run]) -> None:
     """Print a line a metric and a column a run; an interval holds the mean in 95 of 100 such samples."""
-    from lyceum.app import show
-
     out = show.screen()
     for one in runs:
         what = one.summary

@@ -13,11 +13,11 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from lyceum.app import shapes
+from lyceum.app import gateway, shapes
 from lyceum.app.routes import Opened
 from lyceum.app.session import ask, stream
 from lyceum.core.errors import InvalidInput, LyceumError, NotFound
@@ -133,11 +133,13 @@ def check_model(given: str, *served: str) -> None:
 
 
 @router.get("/models")
-async def models(platform: Opened) -> dict[str, Any]:
-    """List the models that this server answers as."""
+async def models(request: Request, platform: Opened) -> dict[str, Any]:
+    """List the models that this server answers as, and those that its gateway forwards to."""
     served = [MODEL, *([ENCODER] if platform.embedder else [])]
     listed = [{"id": one, "object": "model", "created": 0, "owned_by": "lyceum"} for one in served]
-    return {"object": "list", "data": listed}
+    forwarded = gateway.listed(request.app.state.gateway.serving)["data"]
+    named = {one["id"] for one in forwarded}
+    return {"object": "list", "data": [*forwarded, *(one for one in listed if one["id"] not in named)]}
 
 
 @router.post("/chat/completions", response_model=None)

@@ -13,13 +13,16 @@ from fastapi import APIRouter, Depends, Request
 from fastapi import Query as Parameter
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import State
 
 from lyceum.app import shapes
+from lyceum.app.observed import now as measured
 from lyceum.app.session import ask, search
+from lyceum.app.settings import Settings
 from lyceum.core.errors import LyceumError, NotFound
 from lyceum.core.text import names as names_of
 from lyceum.core.types import EVERYONE, Message, Query
-from lyceum.observe.metrics import Labels
+from lyceum.observe.slots import Labels
 from lyceum.store.facets import wanted
 from lyceum.wire import Platform
 
@@ -60,6 +63,12 @@ def platform_of(request: Request) -> Platform:
     return platform
 
 
+def settings_of(request: Request) -> Settings:
+    """Return the configuration that this server was started with."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
 def readers_of(
     names: Annotated[str, Parameter(alias="as", description="readers, comma-separated")] = "",
 ) -> frozenset[str]:
@@ -68,6 +77,7 @@ def readers_of(
 
 
 Opened = Annotated[Platform, Depends(platform_of)]
+Configured = Annotated[Settings, Depends(settings_of)]
 Readers = Annotated[frozenset[str], Depends(readers_of)]
 
 
@@ -110,15 +120,22 @@ async def get_trace(trace_id: str, platform: Opened, readers: Readers) -> list[d
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(request: Request, platform: Opened) -> PlainTextResponse:
+async def metrics(request: Request) -> PlainTextResponse:
     """Return counts and latencies in Prometheus' text format; names of documents and questions never stand in it.
 
     The guard lets in who has the token, without one this machine alone.
     """
+    text = await measured_now(request.app.state)
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def measured_now(state: State) -> str:
+    """Return what a server has measured up to this moment."""
+    platform: Platform = state.platform
     behind = await platform.store.behind()
     evidence = platform.evidence
     now: dict[str, dict[Labels, float]] = {
-        "lyceum_open_requests": {(): request.app.state.guard.running},
+        "lyceum_open_requests": {(): state.guard.running},
         "lyceum_view_lag": {
             (("view", view.name),): behind.get(view.name, 0) for view in platform.store.views
         },
@@ -127,5 +144,4 @@ async def metrics(request: Request, platform: Opened) -> PlainTextResponse:
             (("result", "miss"),): evidence.encoded,
         },
     }
-    text = platform.metrics.render(now)
-    return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return platform.metrics.render({**now, **measured(state.gateway)})

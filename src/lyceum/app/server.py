@@ -10,8 +10,9 @@ import math
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -21,22 +22,31 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lyceum import __version__
-from lyceum.app import document_routes, job_routes, openai_routes, routes, vectors_routes, web
-from lyceum.app.gateway import Front
-from lyceum.app.guard import HEAD_BYTES, Guard, Limits
+from lyceum.app import document_routes, gateway_routes, job_routes, openai_routes, routes, vectors_routes, web
+from lyceum.app.gateway import PATHS, Front
+from lyceum.app.guard import Guard, Limits
+from lyceum.app.inside import inside
 from lyceum.app.jobs import Runner
+from lyceum.app.observed import Observed
+from lyceum.app.protocol import Protocol
+from lyceum.app.readings import Readings
+from lyceum.app.routes import measured_now
 from lyceum.app.session import opened
 from lyceum.app.settings import Settings
 from lyceum.app.web.frame import refused
+from lyceum.app.workers import Place, supervise
 from lyceum.core.errors import ConfigError, InvalidInput, LyceumError, NotFound
+from lyceum.gateway.build import Build
+from lyceum.gateway.call import Reply
 from lyceum.gateway.live import Live
-from lyceum.wire import fitted
+from lyceum.gateway.semantic import Embed
+from lyceum.models.minilm import open_encoder
+from lyceum.store.position import Position
+from lyceum.wire import fitted, models_folder
 
 log = logging.getLogger(__name__)
-HEAD_SECONDS = 15.0  # in which the head of a request has to arrive
 # Swagger's own script comes from its usual host; the page's inline script is named by its hash.
 DOCS_POLICY = (
     "default-src 'none'; script-src https://cdn.jsdelivr.net '{script}'; style-src https://cdn.jsdelivr.net "
@@ -49,13 +59,32 @@ class Application(FastAPI):
     gateway's models pass by both.
     """
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request; calls to models pass by what FastAPI does for each of its own."""
+        if self.middleware_stack is None or scope["type"] != "http" or scope["path"] not in PATHS:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.state.front(scope, receive, send)
+
     def build_middleware_stack(self) -> Any:
         """Return what a request passes through, outermost first."""
         state = self.state
-        inside = super().build_middleware_stack()
+        state.inside = super().build_middleware_stack()
         limits = state.limits
-        state.guard = Guard(inside, limits, state.token, lambda: state.platform.metrics, refused)
-        return Front(state.gateway, state.guard, state.token, state.guard.most, limits.body_seconds)
+        guard = state.guard = Guard(
+            state.inside, limits, state.token, lambda: state.platform.metrics, refused
+        )
+        state.front = Front(
+            state.gateway, guard, state.token, guard.most, limits.body_seconds,
+            lambda: state.observed, guard.buckets.wait,
+        )  # fmt: skip
+        return state.front
+
+    def at_once(self, *request: Any) -> Reply | None:
+        """Return the reply to a call that needs nothing to be waited for."""
+        front: Front = self.state.front
+        return front.at_once(*request)
 
 
 class _Server(uvicorn.Server):
@@ -68,88 +97,35 @@ class _Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
 
-class _Patient(HttpToolsProtocol):
-    """Closes a connection whose next head is too long or does not come to its end in time; when it is lost, cancels
-    the work for it that asked to be.
-    """
-
-    waiting: asyncio.TimerHandle | None = None
-    part, headed = "", 0  # of the request that is coming in; the bytes of its head so far
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.leaving: set[asyncio.Task[Any]] = set()
-        self._expect()
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["state"]["leaving"] = self.leaving
-        self.part, self.headed = "head", 0
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        self.part = "body"
-
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self.part = ""
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.part == "head":
-            self.headed += len(data)
-            if self.headed > 2 * HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response("The head of the request is too long.")
-        if self.part == "body" or not self._idle():
-            self._forget()
-        elif self.waiting is None:
-            self._expect()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        super().connection_lost(exc)
-        while self.leaving:
-            self.leaving.pop().cancel()
-
-    def _idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
-
-    def _expect(self) -> None:
-        self.waiting = self.loop.call_later(HEAD_SECONDS, self._given_up)
-
-    def _given_up(self) -> None:
-        if self._idle():
-            self.transport.close()
-
-    def _forget(self) -> None:
-        if self.waiting is not None:
-            self.waiting.cancel()
-            self.waiting = None
-
-
-def create(settings: Settings) -> FastAPI:
-    """Return the application for a home; the platform is opened when it starts."""
+def create(settings: Settings, worker: int = 0) -> FastAPI:
+    """Return the application for a home; the platform is opened when it starts. Only worker 0 runs its jobs."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings) as platform:
             app.state.platform = platform
-            await platform.store.tidy()
+            platform.metrics.share(settings.home / "metrics")
+            app.state.observed = Observed(platform.metrics, platform.parts["log"], platform.parts["traces"])
             app.state.jobs = Runner(platform)
-            watch = asyncio.create_task(app.state.gateway.watch())
+            if not worker:
+                await platform.store.tidy()
+            app.state.readings = Readings(partial(measured_now, app.state))
+            watches = [asyncio.create_task(one.watch()) for one in (app.state.gateway, app.state.readings)]
             try:
-                async with app.state.jobs.working():
+                async with app.state.jobs.working() if not worker else nullcontext():
                     yield
             finally:
-                watch.cancel()
+                for watch in watches:
+                    watch.cancel()
                 app.state.gateway.close()
+                app.state.position.close()
 
     app = Application(
         title="Lyceum", version=__version__, lifespan=life, docs_url=None, redoc_url=None,
         description="Documents in, cited answers out. Every error has the shape "
         '{"error": {"code", "message", "hint", "retryable", "type"}}.',
     )  # fmt: skip
-    for part in (routes, document_routes, job_routes, openai_routes, vectors_routes):
+    for part in (routes, document_routes, gateway_routes, job_routes, openai_routes, vectors_routes):
         app.include_router(part.router)
     for pages in web.ROUTERS:
         app.include_router(pages)
@@ -158,9 +134,23 @@ def create(settings: Settings) -> FastAPI:
     for kind in (LyceumError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     app.state.limits, app.state.token = _limits(settings), settings.token
+    app.state.position = Position(settings.home)
+    build = Build(
+        settings.home, inside(lambda: app.state.inside, app), version=app.state.position,
+        embed=_encoded(app) if open_encoder(models_folder(settings.models)) else None,
+    )  # fmt: skip
+    app.state.gateway = Live(settings.home / "gateway.toml", build)
     app.state.settings = settings
-    app.state.gateway = Live(settings.home / "gateway.toml")
     return app
+
+
+def _encoded(app: FastAPI) -> Embed:
+    """Return the encoder itself: the platform's may read Chinese in English words, which the guard does better."""
+
+    async def encoded(texts: Sequence[str]) -> Any:
+        return await app.state.platform.parts["encoder"](texts)
+
+    return encoded
 
 
 def _limits(settings: Settings) -> Limits:
@@ -200,10 +190,36 @@ async def _failed(request: Request, problem: Exception) -> Response:
     )
 
 
-async def serve(settings: Settings, host: str | None = None, port: int | None = None) -> None:
-    """Serve until interrupted; running answers are finished first."""
+async def serve(
+    settings: Settings,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int = 1,
+    place: Place | None = None,
+) -> None:
+    """Serve until interrupted, by so many workers, or as one of them in its `place`; running answers are finished."""
     limits = _limits(settings)
-    host, port = host or limits.host, limits.port if port is None else port
+    listener = (
+        _listener(settings, host or limits.host, limits.port if port is None else port)
+        if place is None
+        else place.socket()
+    )
+    if workers > 1:
+        await supervise(settings.home, listener, workers)
+        return
+    app = create(settings, place.number if place is not None else 0)
+    config = uvicorn.Config(
+        app, log_level="info", access_log=False, http=Protocol, ws="none",
+        proxy_headers=False, server_header=False, timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
+    )  # fmt: skip
+    server = _Server(config)
+    app.state.stopping = lambda: server.should_exit  # streams of progress end, requests are finished
+    if place is not None:
+        place.until_gone(partial(server.handle_exit, signal.SIGTERM, None))
+    await server.serve(sockets=[listener])
+
+
+def _listener(settings: Settings, host: str, port: int) -> socket.socket:
     if host not in ("127.0.0.1", "localhost", "::1") and not settings.token:
         raise ConfigError(
             f"Refusing to listen on {host} without a token.",
@@ -211,15 +227,7 @@ async def serve(settings: Settings, host: str | None = None, port: int | None = 
         )  # fmt: skip
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as problem:
         said = f"{host}:{port} cannot be listened on: {problem}."
         raise ConfigError(said, hint="Choose another with --port.", code="port") from problem
-    app = create(settings)
-    config = uvicorn.Config(
-        app, log_level="info", access_log=False, http=_Patient, ws="none",
-        proxy_headers=False, server_header=False, timeout_graceful_shutdown=math.ceil(limits.grace_seconds),
-    )  # fmt: skip
-    server = _Server(config)
-    app.state.stopping = lambda: server.should_exit  # streams of progress end, requests are finished
-    await server.serve(sockets=[listener])

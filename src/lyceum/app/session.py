@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from lyceum import wire
 from lyceum.app.settings import Settings
+from lyceum.core.errors import LyceumError
 from lyceum.core.trace import span, tracing
 from lyceum.core.types import Answer, Document, Hit, Query
 
@@ -32,10 +34,23 @@ def question(platform: wire.Platform, name: str, query: Query) -> Iterator[None]
 
 async def ask(platform: wire.Platform, query: Query) -> Answer:
     """Return the answer of the configured answerer."""
-    with question(platform, "ask", query):
+    with counted(platform) as outcome, question(platform, "ask", query):
         found = await platform.answerer(query)
-    platform.metrics.answered(found.abstained)
+        outcome["is"] = "refused" if found.abstained else "answered"
     return found
+
+
+@contextmanager
+def counted(platform: wire.Platform) -> Iterator[dict[str, str]]:
+    """Count a question with its time under the outcome that it is given, else under the code of its error."""
+    started, outcome = time.perf_counter(), {"is": "left"}
+    try:
+        yield outcome
+    except LyceumError as problem:
+        outcome["is"] = problem.code
+        raise
+    finally:
+        platform.metrics.answered(outcome["is"], time.perf_counter() - started)
 
 
 async def stream(platform: wire.Platform, query: Query) -> AsyncGenerator[str | Answer, None]:
@@ -47,11 +62,11 @@ async def stream(platform: wire.Platform, query: Query) -> AsyncGenerator[str | 
     pieces: asyncio.Queue[str | Answer] = asyncio.Queue(maxsize=16)
 
     async def produce() -> None:
-        with question(platform, "ask", query):
+        with counted(platform) as outcome, question(platform, "ask", query):
             async with aclosing(platform.answerer.stream(query)) as made:
                 async for piece in made:
                     if isinstance(piece, Answer):
-                        platform.metrics.answered(piece.abstained)
+                        outcome["is"] = "refused" if piece.abstained else "answered"
                     await pieces.put(piece)
 
     producer = asyncio.create_task(produce())

@@ -21,6 +21,7 @@ PLAIN = (
     "LYCEUM_TOKEN",
     "LYCEUM_CHAT_KEY",
     "LYCEUM_RERANK_KEY",
+    "LYCEUM_TRACES_HEADERS",
     "LYCEUM_SHARED",
 )
 SECRET = {"dsn": "LYCEUM_DENSE_DSN", "key": "LYCEUM_DENSE_KEY"}  # of a database of vectors
@@ -72,6 +73,9 @@ def load(home: str | None, environment: Mapping[str, str]) -> Settings:
         origin["chat.key"] = "LYCEUM_CHAT_KEY"
     if environment.get("LYCEUM_RERANK_KEY"):
         tables["retriever"] = _keyed(tables["retriever"], environment["LYCEUM_RERANK_KEY"])
+    if environment.get("LYCEUM_TRACES_HEADERS") and tables["traces"].get("kind") == "observe.otlp":
+        tables["traces"]["headers"] = environment["LYCEUM_TRACES_HEADERS"]
+        origin["traces.headers"] = "LYCEUM_TRACES_HEADERS"
     return Settings(
         home=folder, tables=tables, origin=origin, models=environment.get("LYCEUM_MODELS", ""),
         token=environment.get("LYCEUM_TOKEN", ""),

@@ -19,7 +19,8 @@ class Call:
     """A request as it came: `body` is what was sent, `asked` the same as JSON (not changed by policies).
 
     `model` is the name that routing goes by; `key` the id of the virtual key and `tenant` who it belongs to; `facts`
-    say what policies did (upstream, attempts, cache, …) and go into the usage book, metrics and traces.
+    say what policies did (upstream, attempts, cache, …) and go into the usage book, metrics and traces. A reply that
+    was not paid for says so there: `cache` is hit-exact or hit-semantic, and its usage is zero.
     """
 
     path: str
@@ -40,7 +41,8 @@ class Reply:
     """Status, headers, and either `body` or `chunks`; `usage` is known when all has been read.
 
     `finish` is called exactly once by whoever sends the reply, after the last byte or when the client has left: what
-    policies hung on `ended` settles budgets, frees slots and counts.
+    policies hung on `ended` settles budgets, frees slots and counts. They tell `first` and `last`, when the first and
+    the last of `pieces` of a stream went out, and whether the client has `left`, which is no error of the upstream.
     """
 
     status: int
@@ -49,6 +51,10 @@ class Reply:
     chunks: AsyncGenerator[bytes, None] | None = None
     usage: Usage | None = None
     error: str = ""
+    first: float = 0.0
+    last: float = 0.0
+    pieces: int = 0
+    left: bool = False
     ended: list[Callable[[Reply], None]] = field(default_factory=list)
 
     def finish(self) -> None:

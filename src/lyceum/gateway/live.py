@@ -7,6 +7,8 @@ old one in use, with the reason in `problem`.
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class Live:
         self.file, self.build = file, build or Build(file.parent)
         self.problem = ""
         self._stamp: tuple[int, int] | None = None
+        self._before: tuple[int, int] | None = None
         self.serving = self.build(Gateway())
         self.look()
 
@@ -54,23 +57,48 @@ class Live:
         """Exchange everything at once."""
         self.serving = self.build(gateway)
 
+    async def write(self, text: str) -> None:
+        """Put a text into the file and take it into use, or change nothing. Raises ConfigError and OSError.
+
+        The file as it was lies beside it as gateway.before.
+        """
+        serving = self.build(parsed(text, str(self.file)))
+        await asyncio.to_thread(_replaced, self.file, text.encode())
+        self._stamp, self.serving, self.problem = self._seen(), serving, ""
+
     async def watch(self, changed: Callable[[], None] = lambda: None) -> None:
-        """Look at the file until cancelled; a change counts once it has lasted, for half a file may be valid."""
-        before = self._stamp
+        """Look at the file until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
-            stamp = self._seen()
-            if stamp == before and self.look():
+            self.build.probes.due(self.serving.route.pools.values())
+            if self.noticed():
                 changed()
-            before = stamp
+
+    def noticed(self) -> bool:
+        """Look once; a change counts when it was there at the look before too, for half a file may be valid."""
+        before, self._before = self._before, self._seen()
+        return self._before == before and self.look()
 
     def _seen(self) -> tuple[int, int] | None:
         try:
             told = self.file.stat()
-        except FileNotFoundError:
+        except OSError:
             return None
         return told.st_mtime_ns, told.st_size
 
     def close(self) -> None:
         """End idle connections."""
         self.build.close()
+
+
+def _replaced(file: Path, data: bytes) -> None:
+    """Put a file in another's place at once; whoever reads sees one of the two whole."""
+    made = file.with_suffix(".new")
+    with made.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    if file.exists():
+        shutil.copy2(file, file.with_suffix(".before"))
+        shutil.copymode(file, made)
+    made.replace(file)

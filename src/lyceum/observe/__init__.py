@@ -1,3 +1,7 @@
-"""Where traces go: a span store of its own, apart from the truth; knows no question and no document."""
+"""Where traces, counts and logs go: apart from the truth; knows no question and no document."""
 
-MAKERS = {"spans": "lyceum.observe.spans:Spans"}
+MAKERS = {
+    "logs": "lyceum.observe.logs:Logs",
+    "otlp": "lyceum.observe.otlp:Otlp",
+    "spans": "lyceum.observe.spans:Spans",
+}

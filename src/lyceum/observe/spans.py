@@ -10,6 +10,7 @@ import json
 import logging
 import sqlite3
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lyceum.core.types import Span
@@ -24,6 +25,7 @@ class Spans:
     def __init__(self, folder: Path, most: int = 50_000) -> None:
         self.path = folder / "traces.db"
         self.most = most
+        self.also: Callable[[Sequence[Span]], None] | None = None  # takes complete traces, too
         self._waiting: dict[str, list[Span]] = {}
         self._guard = threading.Lock()
         self._db: sqlite3.Connection | None = None
@@ -35,6 +37,8 @@ class Spans:
             if span.parent:
                 return
             complete = self._waiting.pop(span.trace_id)
+            if self.also is not None:
+                self.also(complete)
             try:
                 self._write(complete)
             except (sqlite3.Error, OSError) as problem:

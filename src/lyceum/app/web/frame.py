@@ -22,6 +22,9 @@ NAV = {
     "ask": "/",
     "documents": "/documents",
     "xray": "/xray",
+    "evaluate": "/evaluate",
+    "operate": "/operate",
+    "settings": "/settings",
 }  # the pages of the navigation and where they are
 THEMES = ("auto", "light", "dark")
 THEME = "lyceum_theme"

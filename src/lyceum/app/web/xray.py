@@ -15,8 +15,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from lyceum.app import xray
 from lyceum.app.commands import filters_of
-from lyceum.app.eval_run import PIPELINES, pipeline
-from lyceum.app.routes import Opened
+from lyceum.app.eval_run import pipeline, pipelines
+from lyceum.app.routes import Configured, Opened
 from lyceum.app.settings import Settings
 from lyceum.app.web.ask import stages
 from lyceum.app.web.frame import Page, Paged
@@ -33,12 +33,6 @@ FACTS = ("readers", "top_k")  # of the whole question; they stand in the form
 SUGGESTED = 200  # documents whose names are offered
 
 
-def settings_of(request: Request) -> Settings:
-    """Return the settings that this server was started with."""
-    found: Settings = request.app.state.settings
-    return found
-
-
 def tried_of(request: Request, platform: Opened) -> xray.Tried:
     """Return the pipelines that were tried on this server."""
     state = request.app.state
@@ -48,7 +42,6 @@ def tried_of(request: Request, platform: Opened) -> xray.Tried:
     return tried
 
 
-Configured = Annotated[Settings, Depends(settings_of)]
 Trying = Annotated[xray.Tried, Depends(tried_of)]
 
 
@@ -80,19 +73,15 @@ async def show(
     listed, _ = await platform.store.ledger.page(page.readers, lambda one: True, 0, SUGGESTED)
     return page(
         "xray.html", q=q, top_k=top_k, filters=filters, base=base, document=document, saved=saved, sides=sides,
-        numbers=numbers, now=now, over=over, pipelines=_pipelines(settings),
+        numbers=numbers, now=now, over=over, pipelines=pipelines(settings.home),
         reason=reason, unknown=unknown, names=[one.source.rsplit("/", 1)[-1] for one in listed], places=PLACES,
         again={name: value for name, value in again.items() if value},
     )  # fmt: skip
 
 
-def _pipelines(settings: Settings) -> list[str]:
-    return [*PIPELINES, *sorted(one.stem for one in (settings.home / "pipelines").glob("*.toml"))]
-
-
 def _based(settings: Settings, base: str) -> Settings:
     """Return the settings of a pipeline that is listed: an address names no file."""
-    return pipeline(base if base in _pipelines(settings) else "default", settings)
+    return pipeline(base if base in pipelines(settings.home) else "default", settings)
 
 
 async def _other(
