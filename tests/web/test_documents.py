@@ -174,7 +174,12 @@ def test_payloads_in_names_titles_texts_readers_and_tags(watched: Open, tmp_path
         assert sent.status_code == 201, sent.text
         bad = {"file": ("x.txt", b"")}
         for payload in PAYLOADS:
-            httpx.post(f"{running.url}/api/documents?wait=false", files=bad, data={"source": payload}, trust_env=False)
+            httpx.post(
+                f"{running.url}/api/documents?wait=false",
+                files=bad,
+                data={"source": payload},
+                trust_env=False,
+            )
         seen = watched(running.url)
         page: Any = seen.open("/documents")
         page.locator(".failures li").nth(len(PAYLOADS) - 3).wait_for(state="attached")
