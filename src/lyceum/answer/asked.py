@@ -29,6 +29,13 @@ _moment = (
     r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b|"
     r"\b(?:immediately|at once|every|daily|weekly|monthly|quarterly)\b"
 )
+# Hours and parts of a day or a year, as a date is told without figures.
+_clock = (
+    rf"\bat (?:{_written}|\d{{1,2}})\b(?!\s?%|[.,]\d)|\d\s?[ap]m\b|"
+    r"\b(?:mornings?|afternoons?|evenings?|nights?|dawn|dusk|sunrise|sunset|spring|summer|autumn|winter|"
+    r"today|tomorrow|yesterday|christmas|easter|always|never)\b|"
+    r"早上|早晨|上午|中午|下午|傍晚|晚上|夜间|凌晨|今天|明天|昨天|春节|春季|夏季|秋季|冬季|[春夏秋冬]天"
+)
 _length = r"(?:[kcm]?m|ft|(?:kilo|centi|milli)?met(?:er|re)s?|feet|foot|inch(?:es)?|miles?|yards?|fathoms?|pages?)\b"
 # Years before 1900, centuries and conditions: only where a date is asked for; 1,250 of something is as likely.
 _past = (
@@ -88,7 +95,8 @@ KINDS: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
         _regex(r"^when\b|[,;] ?when\b|\bwhen (?:do|does|did|is|are|was|were|will|must|should|can|may|has|have|had)\b|"
                r"\b(?:what|which) (?:date|day|year|month|time)\b|\b(?:by|since|until) when\b|"
                r"何时|什么时候|什么时间|哪天|哪一天|哪年|哪一年|几月|几号(?![窗楼门线厂机库月])|什么日期|几点"),
-        _regex(rf"{DATE.pattern}|{_past}|{_moment}|{_figure}[\s-]?(?:\w+ )?(?:days?|weeks?|months?|天|日|周|个月)"),
+        _regex(rf"{DATE.pattern}|{_past}|{_moment}|{_clock}|"
+               rf"{_figure}[\s-]?(?:\w+ )?(?:days?|weeks?|months?|天|日|周|个月)"),
     ),
     "duration": (
         _regex(r"\bhow (?:long|soon|quickly|often|old)\b|\b(?:what|which) (?:period|deadline|notice|interval)\b|"
