@@ -39,7 +39,8 @@ FLEET = {
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with shelf(tmp_path_factory.mktemp("xray") / "home") as opened:
+    # Far from the edge of refusing, which is fitted elsewhere: what is tested here are the stages.
+    with shelf(tmp_path_factory.mktemp("xray") / "home", LYCEUM_ANSWERER__THRESHOLD="0.1") as opened:
         for name, text in FLEET.items():
             add(opened, name, text.encode())
         add(opened, "secret.txt", b"The north gate of the harbour opens by night for the hr.\n", readers="hr")
@@ -71,6 +72,13 @@ def test_where_a_document_was_lost(client: TestClient) -> None:
     stages = {lost(client, f"gate{number}.txt") for number in range(0, 20, 3)}
     assert stages == {"read", "fuse"}, "some are among the hits that are read, some fell behind them"
     assert lost(client, "gate-rules-v1.txt", "When does the south gate of the harbour close?") == "edition"
+
+
+def test_a_refusal_is_not_another_passage(tmp_path: Path) -> None:
+    for threshold, stage in (("0.999", "refused"), ("0", "cited")):
+        with shelf(tmp_path / threshold / "home", LYCEUM_ANSWERER__THRESHOLD=threshold) as client:
+            add(client, "gates.txt", FLEET["gates.txt"].encode())
+            assert lost(client, "gates.txt") == stage
 
 
 def test_the_change_that_was_tried_is_told(client: TestClient) -> None:
@@ -123,7 +131,7 @@ def test_a_change_is_seen_beside_and_only_there(client: TestClient) -> None:
     assert "opens at seven" in now.split("ranks")[0]
     assert 'class="chip warn">No answer' not in now
     assert 'class="chip warn">No answer' in other
-    assert read(client, q=QUESTION, **{f"set.{path}": "0.3"}).count('class="side"') == 1, (
+    assert read(client, q=QUESTION, **{f"set.{path}": "0.1"}).count('class="side"') == 1, (
         "it is as configured"
     )
     assert "opens at seven" in client.post("/api/answer", json={"question": QUESTION}).json()["answer"]

@@ -72,10 +72,13 @@ async def why(subject: Subject, query: Query, name: str) -> Why:
         if seen.asked[place] and len(seen.ranks[place]) >= seen.asked[place]
     }  # fmt: skip
     cited = document.id in {one.document_id for one in answer.citations}
+    lost = "" if cited else await _lost(subject, query, document, numbers, seen)
+    if lost == "read" and answer.abstained:  # nothing answers better: nothing was sure enough
+        lost = "refused"
     return Why(
         document=document, chunks=len(numbers), places=places, change=change, least=least,
         visible=bool(document.readers & query.readers),
-        lost="" if cited else await _lost(subject, query, document, numbers, seen),
+        lost=lost,
     )  # fmt: skip
 
 
