@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -216,14 +217,17 @@ async def run_leaderboard(arguments: argparse.Namespace, settings: Settings) -> 
     return OK
 
 
-def boards(home: Path, dataset: str | None = None) -> tuple[dict[str, list[Run]], int]:
-    """Return the finished runs of each data set, and the number of those that did not end."""
+def boards(
+    home: Path, dataset: str | None = None, read: Callable[[Path], Run] | None = None
+) -> tuple[dict[str, list[Run]], int]:
+    """Return the finished runs of each data set without their answers, and the number of those that did not end."""
     from lyceum.evals.records import read_run
 
+    read = read or partial(read_run, answers=False)
     folders = sorted(home.glob("runs/*/"))
     finished = [one for one in folders if (one / "summary.json").is_file()]
     found: dict[str, list[Run]] = {}
-    for run in map(read_run, finished):
+    for run in map(read, finished):
         if dataset in (None, run.summary.dataset):
             found.setdefault(f"{run.summary.dataset} ({run.summary.data[:8]})", []).append(run)
     return found, len(folders) - len(finished)

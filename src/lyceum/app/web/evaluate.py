@@ -25,6 +25,7 @@ from lyceum.app.web import feedback, welcome
 from lyceum.app.web.frame import Page, Paged
 from lyceum.core.errors import InvalidInput, LyceumError
 from lyceum.evals import charts, compare, examples, report
+from lyceum.evals.records import Run, read_run
 
 router = APIRouter(prefix="/evaluate", include_in_schema=False)
 EXAMPLES = "examples"
@@ -89,7 +90,7 @@ def boards(home: Path) -> tuple[Sequence[Board], LyceumError | None]:
 @lru_cache(maxsize=4)
 def _boards(home: Path, stamps: object) -> Sequence[Board]:
     made = []
-    for name, runs in eval_compare.boards(home)[0].items():
+    for name, runs in eval_compare.boards(home, read=_scores)[0].items():
         metric = compare.chosen(runs)[0]
         named = {compare.label(run): run for run in runs}
         rows = [
@@ -98,6 +99,15 @@ def _boards(home: Path, stamps: object) -> Sequence[Board]:
         ]  # fmt: skip
         made.append(Board(name=name, metric=metric, rows=rows))
     return sorted(made, key=lambda board: max((row["date"] for row in board.rows), default=""), reverse=True)
+
+
+def _scores(folder: Path) -> Run:
+    return _read(folder, (folder / "summary.json").stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=500)
+def _read(folder: Path, stamp: int) -> Run:
+    return read_run(folder, answers=False)
 
 
 def shown(home: Path) -> list[Started]:

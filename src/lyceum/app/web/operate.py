@@ -30,7 +30,7 @@ from lyceum.store import jobs
 router = APIRouter(prefix="/operate", include_in_schema=False)
 DAYS = 7
 RECENT = 300.0  # seconds that alerts look at, as those of ops/alerts.yml do
-STORED = ("ledger.db", "views", "traces.db", "usage.db", "runs", "cache", "metrics", "spool")
+STORED = ("ledger.db", "views", "traces.db", "usage.db", "runs", "run", "cache", "metrics", "spool")
 
 
 def sizes(home: Path) -> dict[str, int]:
