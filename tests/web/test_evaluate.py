@@ -16,6 +16,7 @@ from lyceum.core.types import EVERYONE, Answer, Chunk, Document, Example, Gold, 
 from lyceum.evals.records import Outcome, Summary, write_outcomes, write_summary
 from lyceum.evals.run import summarise
 from tests.app.served import Server, command
+from tests.app.shelf import shelf
 from tests.web.conftest import PHONE, Open, seriously
 from tests.web.hostile import PAYLOADS
 from tests.web.test_hostile import inert
@@ -138,6 +139,7 @@ def test_a_process_that_was_killed_is_told_from_one_that_works(home: Path) -> No
     assert next(found for found in eval_started.listed(home) if found.id == one.id).state == "broken"
     failing = eval_started.begin(home, ["run", str(home / "datasets" / "nothing")])
     found = ended(home, "failed")
+    eval_started._children[-1].wait()
     assert (found.id, found.error["code"] if found.error else "") == (failing.id, "not_found")
 
 
@@ -199,18 +201,46 @@ def test_what_others_asked_is_not_shown(watched: Open, runs: list[str]) -> None:
     seen.clean()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_on_a_phone_in_the_dark(watched: Open, runs: list[str], language: str) -> None:
+def test_on_a_phone_in_both_languages(watched: Open, runs: list[str]) -> None:
     seen = watched(viewport={**PHONE, "width": 375})
     for path in (
         "/evaluate?",
-        f"/evaluate/run/{runs[0]}?",
+        f"/evaluate/run/{runs[2]}?",
         f"/evaluate/compare?run={runs[1]}&run={runs[0]}&",
     ):
-        page: Any = seen.open(f"{path}lang={language}&theme=dark")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 375
+        for language in ("en", "zh"):
+            page: Any = seen.open(f"{path}lang={language}&theme=dark&as=hr")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 375
         assert seriously(page) == []
     seen.clean()
+
+
+def test_a_run_that_cannot_be_read_is_said(watched: Open, home: Path, runs: list[str]) -> None:
+    bad = home / "runs" / "ffff6"
+    bad.mkdir()
+    (bad / "summary.json").write_text("{}", "utf-8")
+    seen = watched()
+    page: Any = seen.open("/evaluate")
+    assert "is no summary of a run" in page.locator("main > .note.bad").inner_text()
+    assert page.get_by_role("button", name="Start").is_visible()
+    (bad / "summary.json").unlink()
+    bad.rmdir()
+    page.reload()
+    assert page.locator("main > .note.bad").count() == 0
+    seen.clean()
+
+
+def test_ten_thousand_questions_are_paged(tmp_path: Path) -> None:
+    name = written(tmp_path / "home", "f" * 10, [n % 3 == 0 for n in range(10_000)], say=["alpha", "beta"])
+    with shelf(tmp_path / "home") as client:
+        began = time.process_time()
+        first = client.get(f"/evaluate/run/{name}").text
+        last = client.get(f"/evaluate/run/{name}?at=9950").text
+        spent = time.process_time() - began
+    assert "1 to 50 of 10000" in first
+    assert "9951 to 10000 of 10000" in last
+    assert len(first) < 150_000
+    assert spent < 6, "read once, and two pages of it"
 
 
 def test_names_from_outside_stay_inside(watched: Open, server: Server, runs: list[str]) -> None:

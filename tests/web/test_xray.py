@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,15 @@ def test_the_command_line_says_the_same(tmp_path: Path) -> None:
             add(client, name, text.encode())
         add(client, "hidden.txt", b"The north gate of the harbour is closed.\n", readers="hr")
         page = {name: lost(client, name) for name in ("gates.txt", "crew.txt", "hidden.txt")}
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        ThreadPoolExecutor(1) as other,
+    ):  # playwright's loop runs in this one
         patch.setenv("LYCEUM_MODELS", str(tmp_path / "no-models"))
         for name, stage in page.items():
-            _, found = told("eval why", QUESTION, name, "--home", str(tmp_path / "home"))
+            _, found = other.submit(
+                told, "eval why", QUESTION, name, "--home", str(tmp_path / "home")
+            ).result()
             assert found["lost"] == ("" if stage == "cited" else stage)
 
 

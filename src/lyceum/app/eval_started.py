@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -84,7 +85,10 @@ def stop(home: Path, name: str) -> None:
 
 def listed(home: Path) -> list[Started]:
     """Return what was started, the newest first."""
-    found = [_read(file) for file in (home / FOLDER).glob("*.json")]
+    found = []
+    for file in (home / FOLDER).glob("*.json"):
+        with suppress(FileNotFoundError):  # the old are dropped
+            found.append(_read(file))
     return sorted(found, key=lambda one: one.date, reverse=True)
 
 

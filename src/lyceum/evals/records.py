@@ -116,5 +116,10 @@ def read_run(folder: Path) -> Run:
     file = folder / "summary.json"
     if not file.exists():
         raise NotFound(f"{folder} holds no finished run.", hint="`lyceum eval leaderboard` lists runs.")
-    summary = _adapter(Summary).validate_json(file.read_text(encoding="utf-8"))
+    try:
+        summary = _adapter(Summary).validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError as problem:
+        raise InvalidInput(
+            f"{file} is no summary of a run.", hint="Remove its folder.", code="run"
+        ) from problem
     return Run(folder=folder, summary=summary, outcomes=read_outcomes(folder / "examples.jsonl"))

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -29,6 +28,7 @@ from lyceum.evals import charts, compare, examples, report
 
 router = APIRouter(prefix="/evaluate", include_in_schema=False)
 EXAMPLES = "examples"
+PIPELINE = "--pipeline="
 ENDED = 3  # of what has ended badly, that are still shown
 _name = re.compile(r"[\w.-]{1,80}\.(?:jsonl|csv)")
 
@@ -77,10 +77,13 @@ def _counts(path: Path, stamp: int) -> Mapping[str, Any]:
     return {"all": len(found), "gold": sum(bool(one.gold or one.answers) for one in found), **halves}
 
 
-def boards(home: Path) -> Sequence[Board]:
-    """Return the leaderboard of every data set."""
+def boards(home: Path) -> tuple[Sequence[Board], LyceumError | None]:
+    """Return the leaderboard of every data set, or why there is none."""
     files = sorted(home.glob("runs/*/summary.json"))
-    return _boards(home, tuple((str(one), one.stat().st_mtime_ns) for one in files))
+    try:
+        return _boards(home, tuple((str(one), one.stat().st_mtime_ns) for one in files)), None
+    except LyceumError as problem:
+        return [], problem
 
 
 @lru_cache(maxsize=4)
@@ -109,25 +112,24 @@ def facts(page: Page, home: Path) -> dict[str, Any]:
     found = shown(home)
     problems = {one.id: page.failure(one.error) for one in found if one.error}
     named = {
-        one.id: [value for flag, value in pairwise(one.command) if flag == "--pipeline"] for one in found
+        one.id: [part.removeprefix(PIPELINE) for part in one.command if part.startswith(PIPELINE)]
+        for one in found
     }
-    return {
-        "started": found,
-        "problems": problems,
-        "pipelines_of": named,
-        "open": sum(one.state in OPEN for one in found),
-    }
+    number = sum(one.state in OPEN for one in found)
+    return {"started": found, "problems": problems, "pipelines_of": named, "open": number}
 
 
 @router.get("")
 async def show(page: Paged, settings: Configured) -> Response:
     """Show sets, leaderboards and what is being measured."""
     home = settings.home
-    held, ranked = await asyncio.gather(asyncio.to_thread(counted, home), asyncio.to_thread(boards, home))
+    held, (ranked, problem) = await asyncio.gather(
+        asyncio.to_thread(counted, home), asyncio.to_thread(boards, home)
+    )
     unfinished = sum(not (one / "summary.json").is_file() for one in home.glob("runs/*/"))
     return page(
         "evaluate.html", sets=held, boards=ranked, pipelines=eval_run.pipelines(home), unfinished=unfinished,
-        number=report.number, drawn=charts, **facts(page, home),
+        number=report.number, drawn=charts, problem=problem, **facts(page, home),
     )  # fmt: skip
 
 
@@ -149,15 +151,14 @@ async def start(
         raise InvalidInput("No such set or pipeline.", hint="Choose a set and pipelines.", code="choose")
     if limit and not (limit.isdecimal() and int(limit)):
         raise InvalidInput(f"{limit} is no number of questions.", hint="Give a whole number, or none.")
-    command = ["run", str(path), "--half", half, *(["--limit", limit] if limit else [])]
-    for name in pipeline:
-        command += ["--pipeline", name]
+    command = ["run", str(path), f"--half={half}", *([f"--limit={limit}"] if limit else [])]
+    command += [f"{PIPELINE}{name}" for name in pipeline]
     return await begun(page, settings.home, command)
 
 
 async def begun(page: Page, home: Path, command: Sequence[str]) -> Response:
     """Begin a command with the rights that the page uses and lead to where it is watched."""
-    whose = ["--as", page.whose] if page.whose else []
+    whose = [f"--as={page.whose}"] if page.whose else []
     await asyncio.to_thread(eval_started.begin, home, [*command, *whose])
     return RedirectResponse(page.link("/evaluate"), 303)
 

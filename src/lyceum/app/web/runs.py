@@ -26,6 +26,7 @@ from lyceum.evals.records import Outcome, Run, read_run
 
 router = APIRouter(prefix="/evaluate", include_in_schema=False)
 LISTED = 50  # questions a page
+SLICES = 100
 FOUGHT = 25  # questions won, and lost, on one page
 
 
@@ -57,6 +58,7 @@ async def show(
     states = Counter(map(report.state, seen))
     tags = {f"tag:{tag}" for one in seen for tag in one.example.tags}
     slices = {name: one for name, one in run.summary.slices.items() if name in tags or name[:4] != "tag:"}
+    slices = dict(list(slices.items())[:SLICES])
     listed = [one for one in seen if state in ("", report.state(one))]
     return page(
         "run.html", run=run, summary=run.summary, slices=slices, states=states, state=state, at=at, listed=listed,
