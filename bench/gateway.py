@@ -44,16 +44,17 @@ PRICE = ", price = {input = 1.0, output = 4.0}"
 
 
 class Asking(asyncio.Protocol):
-    """One request over a connection of its own; `first` is when the first bytes of its body came."""
+    """One request at a time over a kept connection; `first` is when the first bytes of its body came."""
 
     def __init__(self, body: bytes) -> None:
-        self.body, self.data, self.first = body, bytearray(), 0.0
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.body = body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
 
     def ask(self) -> None:
+        self.data, self.first = bytearray(), 0.0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {peers.KEY}\r\n"
         head += f"content-type: application/json\r\ncontent-length: {len(self.body)}\r\n\r\n"
         self.sent = time.perf_counter()
@@ -89,16 +90,17 @@ async def asked(peer: Peer, body: bytes) -> Asking:
 async def first_tokens(direct: Peer, peer: Peer, pairs: int) -> list[float]:
     """Return the milliseconds by which the first token came later than directly, in pairs that take turns."""
     body = json.dumps({**ASKED, "stream": True, "user": "waiting"}).encode()
+    near, far = [await asked(one, body) for one in (direct, peer)]
     apart = []
     for number in range(pairs):
         took = {}
-        for one in (direct, peer) if number % 2 else (peer, direct):
-            asking = await asked(one, body)
-            asking.ask()
-            await asking.done
-            took[one.name] = asking.first - asking.sent
-            asking.transport.close()
-        apart.append((took[peer.name] - took[direct.name]) * 1000)
+        for one in (near, far) if number % 2 else (far, near):
+            one.ask()
+            await one.done
+            took[one] = one.first - one.sent
+        apart.append((took[far] - took[near]) * 1000)
+    for one in (near, far):
+        one.transport.close()
     return apart
 
 
@@ -209,7 +211,7 @@ def main() -> None:
             for (who, shape), loads in found.items():
                 say(who, shape, loads)
             made = figures(found)
-            later = uvloop.run(first_tokens(direct, mine, 40 if quick else 400))
+            later = uvloop.run(first_tokens(direct, mine, 100 if quick else 400))
             made.append(Figure("first_token_later_ms", median_of(later), "<= 1", median_of(later) <= 1))
             number = 200 if quick else 1000
             whole = uvloop.run(open_at_once(mine, number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import hashlib
 import logging
 import math
@@ -89,6 +90,11 @@ class Application(FastAPI):
 
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when a service manager asks for it: what is running is finished first."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is there now stays; to look through it again and again holds up calls
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig == signal.SIGTERM:
