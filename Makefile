@@ -29,7 +29,11 @@ demo: setup  ## read the example documents and answer questions about them
 
 test: $(TOOLS)  ## run every test and print the coverage
 	rm -f .coverage .coverage.*
-	$(RUN)/coverage run -m pytest $(PYTEST_ARGS)
+	@# Two lanes, for a browser and a server mostly wait: what is asked over HTTP in one, the rooms in the other.
+	@log=$(VENV)/rooms.log; \
+	$(RUN)/coverage run -m pytest --ignore=tests/app --ignore=tests/web $(PYTEST_ARGS) >$$log 2>&1 & rooms=$$!; \
+	$(RUN)/coverage run -m pytest tests/app tests/web $(PYTEST_ARGS); served=$$?; \
+	wait $$rooms; inside=$$?; cat $$log; test $$served = 0 && test $$inside = 0
 	$(RUN)/coverage combine --quiet
 	$(RUN)/coverage report --skip-covered --fail-under=85
 
