@@ -147,7 +147,7 @@ def test_compared_with_intervals_won_and_lost(watched: Open, runs: list[str]) ->
     seen = watched()
     page: Any = seen.open(f"/evaluate/compare?run={runs[1]}&run={runs[0]}")
     assert page.locator(".verdict").first.inner_text().startswith("better")
-    assert page.locator("#won").inner_text() == "Won: 40 in correct"
+    assert page.locator("#won").inner_text() == "Won: 40 (Right answers)"
     drawn = page.locator(".ranks svg .bar").bounding_box()
     scale = page.locator("td.drawn svg").bounding_box()
     assert drawn["x"] > scale["x"] + scale["width"] / 2, "all of the interval is above 0"

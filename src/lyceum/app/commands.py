@@ -329,7 +329,10 @@ async def run_demo(arguments: argparse.Namespace, settings: Settings) -> int:
         show.as_json(answers)
     else:
         show.notes(notes)
-        out.print(f'Ask your own: lyceum ask --home {settings.home} "…"', markup=False)
+        at = settings.home
+        out.print(f'Ask your own: lyceum ask --home {at} "…"', markup=False, soft_wrap=True)
+        out.print(f"In a browser: lyceum serve --home {at}", markup=False, soft_wrap=True)
+        out.print("Your documents: lyceum serve (or make serve), and add them in the browser", markup=False)
     # Two of the examples are pictures: without OCR they hold no text, which was said with the way to get it.
     return PARTLY if any(one.status == "failed" and one.code != "empty" for one in outcomes) else OK
 

@@ -102,6 +102,12 @@ class _Server(uvicorn.Server):
         else:
             super().handle_exit(sig, frame)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for host, port, *_ in (one.getsockname() for one in sockets or () if self.started):
+            shown = f"[{host}]" if ":" in host else host
+            logging.getLogger("uvicorn.error").info("Open http://%s:%d (ctrl-C ends it)", shown, port)
+
 
 def create(settings: Settings, worker: int = 0) -> FastAPI:
     """Return the application for a home; the platform is opened when it starts. Only worker 0 runs its jobs."""

@@ -180,4 +180,4 @@ async def ask_to_delete(page: Paged, document: Visible, platform: Opened) -> Res
 async def delete(page: Paged, document: Visible, platform: Opened) -> Response:
     """Delete a document everywhere, and lead back to the list."""
     await platform.store.remove(document.id, page.readers)
-    return RedirectResponse(page.link("/documents"), 303)
+    return RedirectResponse(page.link("/documents", deleted=1), 303)

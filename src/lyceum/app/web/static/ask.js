@@ -183,7 +183,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     if (!source.hidden) hide();
     else if (writing) writing.blur();
-  } else if (writing || event.target.closest?.("meter, [role=slider]")) {
+  } else if ((writing && (writing !== input || input.value || !event.key.startsWith("Arrow"))) || event.target.closest?.("meter, [role=slider]")) {
     return;
   } else if (event.key === "/") {
     event.preventDefault();
