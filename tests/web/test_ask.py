@@ -244,7 +244,7 @@ def test_a_follow_up_is_asked_with_the_turns_before(watched: Open) -> None:
 def test_readers_see_what_is_theirs(watched: Open) -> None:
     question = "What is the salary of the harbour master?"
     page: Any = watched().open(f"/?q={quote(question)}")
-    assert "guilders" not in page.content()
+    assert "91,000" not in page.content()
     page = watched().open("/?as=hr")
     turn = ask(page, question)
     assert "91,000 guilders" in turn.locator(".said").inner_text()

@@ -76,7 +76,7 @@ def test_all_payloads_in_one_stream(watched: Open, harmed: tuple[Standin, Server
     model.pieces = [f"{payload} [1]\n\n" for payload in PAYLOADS]
     seen = watched(server.url, viewport=PHONE)
     page: Any = seen.open()
-    page.fill("#q", f"What does record R100 say? {PAYLOADS[3]}")
+    page.fill("#q", f"What does record R100 say? {PAYLOADS[1]}")
     page.keyboard.press("Enter")
     page.locator(".sources").wait_for()
     inert(seen)
