@@ -95,18 +95,15 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what is there now stays; to look through it again and again holds up calls
+        for host, port, *_ in (one.getsockname() for one in sockets or () if self.started):
+            shown = f"[{host}]" if ":" in host else host
+            logging.getLogger("uvicorn.error").info("Open http://%s:%d (ctrl-C ends it)", shown, port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if sig == signal.SIGTERM:
             self.should_exit = True
         else:
             super().handle_exit(sig, frame)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for host, port, *_ in (one.getsockname() for one in sockets or () if self.started):
-            shown = f"[{host}]" if ":" in host else host
-            logging.getLogger("uvicorn.error").info("Open http://%s:%d (ctrl-C ends it)", shown, port)
 
 
 def create(settings: Settings, worker: int = 0) -> FastAPI:
