@@ -28,6 +28,8 @@ def ask(page: Any, question: str) -> Any:
     """Ask by keyboard and return the answer's article."""
     page.keyboard.press("Escape")  # a page opens in its question
     page.keyboard.press("/")
+    if page.input_value("#q"):  # on a busy machine a page takes its focus late: then it was typed
+        page.fill("#q", "")
     page.keyboard.type(question)
     page.keyboard.press("Enter")
     turn = page.locator(f".turn[data-question={json.dumps(question, ensure_ascii=False)}]")
