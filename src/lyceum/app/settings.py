@@ -26,6 +26,7 @@ PLAIN = (
     "LYCEUM_SHARED",
 )
 _secret = re.compile(r"://[^/@\s]*@")
+PROOFS = ("key", "token", "dsn")  # names of values that are never shown
 SECRET = {"dsn": "LYCEUM_DENSE_DSN", "key": "LYCEUM_DENSE_KEY"}  # of a database of vectors
 
 
