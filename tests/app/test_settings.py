@@ -194,6 +194,13 @@ def test_config_prints_values_and_origins_but_no_secret(
     assert SECRET not in printed.out + printed.err
 
 
+def test_config_prints_no_secret_of_an_address(home: Path) -> None:
+    written(home, f"[chat]\n{CHAT}".replace("://", f"://ann:{SECRET}@"))
+    code, values = told("config", "--home", str(home))
+    assert (code, SECRET in str(values)) == (0, False)
+    assert values["chat.base_url"]["value"].startswith("http://***@")
+
+
 def test_config_prints_no_secret_of_a_nested_part(home: Path) -> None:
     written(home, f'[answerer]\nkind = "answer.generative"\n[answerer.chat]\nkey = "{SECRET}"\n{CHAT}')
     code, values = told("config", "--home", str(home))

@@ -16,6 +16,7 @@ from lyceum.core.errors import ConfigError, LyceumError, NotFound, ProviderError
 from lyceum.core.types import Usage
 from lyceum.gateway import prices
 from lyceum.gateway.book import COLUMNS
+from lyceum.gateway.build import Build
 from lyceum.gateway.call import Call, Reply
 from lyceum.gateway.config import Price, parsed
 from lyceum.gateway.live import Live
@@ -383,15 +384,25 @@ def test_estimates() -> None:
     assert 900 < asked(messages=[picture])[0] < 1200
 
 
+def test_the_cheapest_is_found_by_the_table_too(tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text("[dear]\ninput = 9\n[cheap]\ninput = 1\n")
+    places = '{url = "http://x", model = "dear"}, {url = "http://y", model = "cheap"}'
+    gateway = parsed(f'[[model]]\nname = "a"\nroute = "cheapest"\ntargets = [{places}]')
+    build = Build(tmp_path)
+    pool = build(gateway).route.pools["a"]
+    build.close()
+    assert [one.target.model for one in pool.order(pool.lanes, call(), 0.0)] == ["cheap", "dear"]
+
+
 def test_prices(tmp_path: Path) -> None:
     table = tmp_path / "prices.toml"
     assert prices.read(table) == {}
     table.write_text('["big"]\ninput = 0.0375\noutput = 1\n')
     found = prices.read(table)
-    target = (
-        parsed('[[model]]\nname = "a"\ntargets = [{url = "http://x", model = "big"}]').model[0].targets[0]
-    )
-    assert prices.of(target, "a", found) == found["big"] == Price(input=0.0375, output=1)
+    places = '{url = "http://x", model = "big"}, {url = "http://y", price = {input = 9}}, {url = "http://z"}'
+    made = prices.applied(parsed(f'[[model]]\nname = "a"\ntargets = [{places}]'), found)
+    assert [one.price for one in made.model[0].targets] == [found["big"], Price(input=9), Price()]
+    assert found["big"] == Price(input=0.0375, output=1)
     assert prices.cost(found["big"], Usage(input_tokens=3, output_tokens=1)) == 1112  # 112.5 is even at .5
     assert [prices.shown(one) for one in (0, 1, 1_500_000_000, 20)] == [
         "0",

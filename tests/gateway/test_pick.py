@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from lyceum.core.errors import InvalidInput
-from lyceum.gateway.fit import features, fitting, size
+from lyceum.gateway.fit import features, fitting
 from lyceum.gateway.lane import Lane
 from lyceum.gateway.pick import ORDERS, beginning, cheapest, least_busy, peak_ewma, prefix, session, weighted
 from tests.gateway.pools import Made, call
@@ -179,9 +179,11 @@ def test_a_tenants_targets_are_its_own() -> None:
 
 def test_needs_are_read_from_parts_not_from_words() -> None:
     picture = [
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:" + "A" * 9999}}]}
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": "data:x;base64,AAAA"}}],
+        }
     ]
     assert features(call(messages=picture)) == {"vision"}
-    assert size(call(messages=picture))[0] == 0  # a picture is not counted as text
     assert features(call(text="What is an image_url?")) == frozenset()
     assert features(call(tools=[{}], response_format={"type": "json_object"})) == {"tools", "json"}

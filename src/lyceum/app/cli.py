@@ -7,7 +7,7 @@ import asyncio
 import importlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lyceum import __version__
@@ -43,6 +43,12 @@ GATEWAY = {
     "usage": "lyceum.app.gateway_commands",
     "difficulty": "lyceum.app.gateway_difficulty",
 }  # of `lyceum gateway`
+GROUPS = (
+    ("eval", "measure answers: runs over sets of questions, and what they say", EVAL),
+    ("store", "move vectors to another store, or to another encoder", STORE),
+    ("gateway", "keys of the model gateway, and what their calls have used and cost", GATEWAY),
+)
+Adding = Callable[[str, str], argparse.ArgumentParser]
 
 
 def parser(evaluations: bool = True) -> argparse.ArgumentParser:
@@ -65,6 +71,19 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     def add(name: str, text: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[common])
 
+    _documents(add)
+    _questions(add)
+    _running(add)
+    for group, text, measures in GROUPS:
+        inside = commands.add_parser(group, help=text, description=text)
+        parts = inside.add_subparsers(dest="measure", required=True, metavar="WHAT")
+        for name in measures if evaluations else ():
+            text = (_eval("run", name).__doc__ or "").split("\n")[0]
+            _eval("arguments", name)(parts.add_parser(name, help=text, description=text, parents=[common]))
+    return top
+
+
+def _documents(add: Adding) -> None:
     add("init", "make a home with a commented lyceum.toml")
     ingest = add("ingest", "read files and folders into the home")
     ingest.add_argument("paths", nargs="+", metavar="PATH")
@@ -96,6 +115,9 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     page.add_argument("--out", required=True, metavar="FILE.png")
     remove = add("remove", "delete a document everywhere")
     remove.add_argument("id", metavar="ID")
+
+
+def _questions(add: Adding) -> None:
     for name, text in (("search", "find passages"), ("ask", "answer a question with citations")):
         command = add(name, text)
         command.add_argument("question", nargs="+", metavar="WORDS")
@@ -112,6 +134,9 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
         if name == "ask":
             explained = "show stages, times, ranks and scores"
             command.add_argument("--explain", action="store_true", help=explained)
+
+
+def _running(add: Adding) -> None:
     serve = add("serve", "answer over HTTP (OpenAI's shape at /v1, more at /docs)")
     serve.add_argument("--host")
     serve.add_argument("--port", type=int)
@@ -132,25 +157,6 @@ def parser(evaluations: bool = True) -> argparse.ArgumentParser:
     dify.add_argument("file", metavar="FILE.yml")
     dify.add_argument("--out", metavar="FILE.toml", help="write it there; without it, it is printed")
     add("config", "print each effective value and where it came from")
-    text = "measure answers: runs over sets of questions, and what they say"
-    evaluate = commands.add_parser("eval", help=text, description=text)
-    measures = evaluate.add_subparsers(dest="measure", required=True, metavar="MEASURE")
-    for name in EVAL if evaluations else ():
-        text = (_eval("run", name).__doc__ or "").split("\n")[0]
-        _eval("arguments", name)(measures.add_parser(name, help=text, description=text, parents=[common]))
-    text = "move vectors to another store, or to another encoder"
-    store = commands.add_parser("store", help=text, description=text)
-    moves = store.add_subparsers(dest="measure", required=True, metavar="MOVE")
-    for name in STORE if evaluations else ():
-        text = (_eval("run", name).__doc__ or "").split("\n")[0]
-        _eval("arguments", name)(moves.add_parser(name, help=text, description=text, parents=[common]))
-    text = "keys of the model gateway, and what their calls have used and cost"
-    gateway = commands.add_parser("gateway", help=text, description=text)
-    parts = gateway.add_subparsers(dest="measure", required=True, metavar="WHAT")
-    for name in GATEWAY if evaluations else ():
-        text = (_eval("run", name).__doc__ or "").split("\n")[0]
-        _eval("arguments", name)(parts.add_parser(name, help=text, description=text, parents=[common]))
-    return top
 
 
 def _eval(what: str, name: str) -> Any:

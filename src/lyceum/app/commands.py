@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lyceum import __version__
 from lyceum.app import shapes, show
 from lyceum.app.session import ask, documents, opened, search
-from lyceum.app.settings import Settings
+from lyceum.app.settings import PROOFS, Settings, masked
 from lyceum.core.errors import InvalidInput, NotFound
 from lyceum.core.text import names
 from lyceum.core.types import EVERYONE, Message, Query
@@ -350,7 +350,7 @@ def effective(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return each value by "table.key" and where it came from, without secrets."""
     return {
         f"{name}.{key}": {
-            "value": hidden(key, value), "from": settings.origin.get(f"{name}.{key}", "default"),
+            "value": masked(hidden(key, value)), "from": settings.origin.get(f"{name}.{key}", "default"),
         }
         for name, table in sorted(settings.tables.items()) for key, value in table.items()
     }  # fmt: skip
@@ -360,7 +360,7 @@ def hidden(key: str, value: Any) -> Any:
     """Return a value without the secrets that it may hold at any depth."""
     if isinstance(value, dict):
         return {name: hidden(name, one) for name, one in value.items()}
-    return "***" if key in ("key", "token", "dsn") and value else value
+    return "***" if key in PROOFS and value else value
 
 
 async def run_models(arguments: argparse.Namespace, settings: Settings) -> int:

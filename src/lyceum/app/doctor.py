@@ -18,7 +18,7 @@ import httpx
 
 from lyceum import __version__, wire
 from lyceum.app import show
-from lyceum.app.settings import Settings
+from lyceum.app.settings import Settings, masked
 from lyceum.core.errors import Busy, LyceumError, NotFound
 from lyceum.store import backup, health
 from lyceum.store.store import write_lock
@@ -123,18 +123,19 @@ async def _chat(settings: Settings) -> Found:
         yield Line("chat", OK, "no chat model: answers are quotes from the documents")
         return
     address = str(table.get("base_url", "")).rstrip("/") + "/models"
+    told = masked(address)
     headers = {"Authorization": f"Bearer {table['key']}"} if table.get("key") else {}
     try:
         async with httpx.AsyncClient(timeout=3.0) as client:
             status = (await client.get(address, headers=headers)).status_code
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
         todo = "Start the server, or correct chat.base_url in lyceum.toml."
-        yield Line("chat", FAIL, f"{address} does not answer: {type(problem).__name__}.", todo)
+        yield Line("chat", FAIL, f"{told} does not answer: {type(problem).__name__}.", todo)
         return
     if status in (401, 403):
-        yield Line("chat", FAIL, f"{address} refuses the key ({status}).", "Set LYCEUM_CHAT_KEY.")
+        yield Line("chat", FAIL, f"{told} refuses the key ({status}).", "Set LYCEUM_CHAT_KEY.")
     else:
-        yield Line("chat", OK, f"{address} answers ({status})")
+        yield Line("chat", OK, f"{told} answers ({status})")
 
 
 # --- the home ----------------------------------------------------------------------------------------------

@@ -44,6 +44,11 @@ async def visible(document_id: str, platform: Opened, readers: Readers) -> Docum
 Visible = Annotated[Document, Depends(visible)]
 
 
+def named(file: UploadFile) -> str:
+    """Return an upload's file name without folders, "" where it has none."""
+    return Path((file.filename or "").replace("\\", "/")).name
+
+
 @router.post("", status_code=201, responses={202: {"description": "queued as a job"}})
 async def add_document(
     request: Request,
@@ -60,8 +65,7 @@ async def add_document(
 
     The same source again replaces the document.
     """
-    name = Path((file.filename or "").replace("\\", "/")).name
-    if not name:
+    if not (name := named(file)):
         raise InvalidInput("The upload has no file name.", hint="Send multipart form data with a file name.")
     jobs: Runner = request.app.state.jobs
     job = await jobs.submit(

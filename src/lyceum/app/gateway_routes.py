@@ -7,13 +7,13 @@ refused with the reason, and nothing has changed. The guard lets in who has the 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from filelock import FileLock
 
+from lyceum.app.settings import masked
 from lyceum.core.errors import ConfigError, InvalidInput, NotFound
 from lyceum.gateway import keys
 from lyceum.gateway.config import Strict, written
@@ -22,7 +22,6 @@ from lyceum.gateway.live import Live
 router = APIRouter(prefix="/admin/gateway")
 Table = dict[str, Any]
 NAMED = {"model": "name", "key": "id"}
-_secret = re.compile(r"://[^/@\s]*@")
 
 
 class Meant(Strict):
@@ -36,7 +35,7 @@ async def read(request: Request) -> Table:
     """Return the configuration in use, where it stands, and what is wrong with the file if it was not taken."""
     live: Live = request.app.state.gateway
     return {
-        **shown(live.serving.gateway.model_dump(mode="json")),
+        **masked(live.serving.gateway.model_dump(mode="json")),
         "file": str(live.file),
         "problem": live.problem,
     }
@@ -136,12 +135,3 @@ def _found(tables: Table, name: str) -> Any:
     if name not in tables:
         raise NotFound(f"There is no {name!r}.", hint="GET /admin/gateway lists all.")
     return tables[name]
-
-
-def shown(value: Any) -> Any:
-    """Return a value without what proves who calls."""
-    if isinstance(value, dict):
-        return {name: shown(one) for name, one in value.items() if name != "sha256"}
-    if isinstance(value, list):
-        return [shown(one) for one in value]
-    return _secret.sub("://***@", value) if isinstance(value, str) else value

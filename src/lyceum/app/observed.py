@@ -13,7 +13,6 @@ from lyceum.observe.metrics import Metrics
 from lyceum.observe.slots import Labels
 
 PHASES = {"closed": 0.0, "half-open": 0.5, "open": 1.0}
-UNASKED = Call(path="", body=b"", asked={}, model="none")
 
 
 class Observed:
@@ -30,8 +29,7 @@ class Observed:
 
     def refused(self, reply: Reply) -> None:
         """Note one that was refused before it was understood."""
-        UNASKED.started = time.perf_counter()
-        self.told(UNASKED, reply)
+        self.told(Call(path="", body=b"", asked={}, model="none"), reply)
 
     def ended(self, call: Call, reply: Reply) -> None:
         """Note that one has ended that had `begun`."""
@@ -51,7 +49,7 @@ class Observed:
             one.pieces = reply.pieces
         if usage is not None:
             one.input, one.output = usage.input_tokens, usage.output_tokens
-            one.cached = getattr(usage, "cached_tokens", 0)
+            one.cached = usage.cached_tokens
         self.counted(one)
         if self.others:
             one.parent = call.headers.get("traceparent", "")

@@ -31,7 +31,7 @@ async def places(platform: Platform, document: Document, number: int, quote: str
         return []
     parts: Sequence[Chunk | Element]
     if chunk_id:
-        parts = [one for one in await ledger.chunks(document.id) if one.id == chunk_id]
+        parts = await ledger.chunks(document.id, chunk_id=chunk_id)
     else:
         parts = await ledger.elements(document.id)
     return await asyncio.to_thread(boxes, parts, number, quote)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ PLAIN = (
     "LYCEUM_TRACES_HEADERS",
     "LYCEUM_SHARED",
 )
+_secret = re.compile(r"://[^/@\s]*@")
+PROOFS = ("key", "token", "dsn")  # names of values that are never shown
 SECRET = {"dsn": "LYCEUM_DENSE_DSN", "key": "LYCEUM_DENSE_KEY"}  # of a database of vectors
 
 
@@ -142,3 +145,12 @@ def _value(text: str) -> Any:
 def current() -> Mapping[str, str]:
     """Return the process's environment; nothing else in the package reads it."""
     return os.environ
+
+
+def masked(value: Any) -> Any:
+    """Return a value without what proves who calls: hashes of keys, and names and passwords in addresses."""
+    if isinstance(value, dict):
+        return {name: masked(one) for name, one in value.items() if name != "sha256"}
+    if isinstance(value, list):
+        return [masked(one) for one in value]
+    return _secret.sub("://***@", value) if isinstance(value, str) else value

@@ -17,7 +17,7 @@ from lyceum.app import settings as reading
 from lyceum.app.eval_identity import toml
 from lyceum.app.examined import Examined
 from lyceum.app.session import question
-from lyceum.app.settings import Settings
+from lyceum.app.settings import PROOFS, Settings
 from lyceum.core.errors import InvalidInput
 from lyceum.core.protocols import Retriever
 from lyceum.core.types import Answer, Chunk, Document, Hit, Query, Span
@@ -29,7 +29,6 @@ TABLES = ("retriever", "evidence", "answerer", "computed")  # whose numbers may 
 SHARED = ("reader", "splitter", "chat", "support", "synonyms", "evidence")
 MOST = 25  # candidates that are told
 KEPT = 4  # pipelines that are kept built
-SECRET = ("key", "token", "dsn")
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
@@ -132,7 +131,7 @@ def difference(settings: Settings, other: Settings) -> dict[str, Any]:
 def _open(table: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _open(value) if isinstance(value, Mapping) else value
-        for key, value in table.items() if key not in SECRET
+        for key, value in table.items() if key not in PROOFS
     }  # fmt: skip
 
 

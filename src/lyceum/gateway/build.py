@@ -71,6 +71,7 @@ class Build:
 
     def __call__(self, gateway: Gateway) -> Serving:
         """Return it. Raises ConfigError where a target cannot be served."""
+        written, gateway = gateway, prices.applied(gateway, prices.read(self.folder / prices.FILE))
         route = routed(gateway, self._reached, self.kept, self.folder)
         forward: Forward = route
         if any(one.shadow for one in gateway.model):
@@ -82,10 +83,9 @@ class Build:
             forward = self._metered(forward, gateway)
         if self.hosts is not None:  # whoever asks Redis has to wait
             ready = None
-        return Serving(gateway, {one.sha256: one for one in gateway.key}, route, forward, ready)
+        return Serving(written, {one.sha256: one for one in gateway.key}, route, forward, ready)
 
     def _metered(self, forward: Forward, gateway: Gateway) -> Meter:
-        table = prices.read(self.folder / prices.FILE)
         if self.book is None:
             self.book = Book(self.folder)
             file = self.book.run / "limits" if self.book.journal.file >= 0 else None
@@ -97,7 +97,7 @@ class Build:
             self.hosts = None
         if url and self.hosts is None:
             self.redis, self.hosts = url, Hosts(Redis(url), self.counters, self.folder)
-        return Meter(forward, gateway, self.counters, self.book, table, self.hosts)
+        return Meter(forward, gateway, self.counters, self.book, self.hosts)
 
     def close(self) -> None:
         """End idle connections, and write what was used."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lyceum.core.errors import InvalidInput
+from lyceum.gateway import prices
 from lyceum.gateway.call import Call
 from lyceum.gateway.config import Target
 from lyceum.gateway.lane import Lane
 
-BYTES = 3  # of text to a token: too many tokens rather than too few, for English (4) and for Chinese (3 to 4)
 ANSWER = 512  # tokens that an answer is taken to have where the call does not say
 TAGS = "x-lyceum-tags"
 ABLE = frozenset({"tools", "json", "vision", "audio"})  # other features say how a target speaks
@@ -19,7 +19,7 @@ ABLE = frozenset({"tools", "json", "vision", "audio"})  # other features say how
 def fitting(lanes: Sequence[Lane], call: Call) -> list[Lane]:
     """Return the lanes that can serve a call, only a tenant's own where it has some. Raises InvalidInput."""
     tags = frozenset(one.strip() for one in call.headers.get(TAGS, "").split(",") if one.strip())
-    needed, tokens = features(call), sum(size(call))
+    needed, tokens = features(call), sum(prices.estimated(call, ANSWER))
     found = [lane for lane in lanes if _fits(lane.target, call.tenant, tags, needed, tokens)]
     if not found:
         wants = ", ".join([*sorted(tags), *sorted(needed), f"about {tokens} tokens"])
@@ -38,14 +38,6 @@ def _fits(target: Target, tenant: str, tags: frozenset[str], needed: frozenset[s
         and (needed <= target.features or not target.features & ABLE)
         and (not target.context or tokens <= target.context)
     )
-
-
-def size(call: Call) -> tuple[int, int]:
-    """Return about how many tokens a call sends, and how many it may get back."""
-    asked = call.asked
-    sent = sum(len(text.encode("utf-8", "replace")) for text in texts(asked))
-    longest = asked.get("max_tokens") or asked.get("max_completion_tokens") or asked.get("max_output_tokens")
-    return sent // BYTES, longest if isinstance(longest, int) else ANSWER
 
 
 def texts(asked: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -49,27 +49,22 @@ class Plan(NamedTuple):
 
 
 class Meter:
-    """Counts calls to `inner`; `table` holds the prices of prices.toml.
+    """Counts calls to `inner`, by the prices of the configuration's targets.
 
     What is paid for is the usage of the reply that comes back (zero for one out of a cache) at the price of the
     target that the facts name, and the usage of copies that came too late, which are in the facts as `lost`.
     """
 
     def __init__(
-        self, inner: Forward, gateway: Gateway, counters: Counters, book: Book, table: Mapping[str, Price],
-        hosts: Hosts | None = None,
-    ) -> None:  # fmt: skip
+        self, inner: Forward, gateway: Gateway, counters: Counters, book: Book, hosts: Hosts | None = None
+    ) -> None:
         self.inner, self.gateway, self.counters, self.book = inner, gateway, counters, book
         self.keys = {one.id: one for one in gateway.key}
         self.models = {one.name: one for one in gateway.model}
         self.limits: dict[tuple[str, str], Limits] = {(one.of, one.name): one for one in gateway.limit}
         self.plans: dict[tuple[str, str], Plan] = {}
         self.hosts, self.alone = hosts, False
-        self.prices = {
-            (model.name, one.url): prices.of(one, model.name, table)
-            for model in gateway.model
-            for one in model.targets
-        }
+        self.prices = {(model.name, one.url): one.price for model in gateway.model for one in model.targets}
 
     async def __call__(self, call: Call) -> Reply:
         """Refuse, or forward and count. Raises NotFound for a model that is not the key's, and RateLimited."""
@@ -120,10 +115,6 @@ class Meter:
         self.book.hit(call.key, plan.user, call.tenant, plan.model[:100], counters.date)
         reply.headers["x-lyceum-cost"] = "0"
         return reply
-
-    def counted(self, call: Call, reply: Reply) -> None:
-        """Write down a call that nobody waited for and no limit held back, such as a shadow's."""
-        Held(self, Plan((), Price(), "", self.gateway.resolved(call.model)), call, (0, 0), 0, 0).settle(reply)
 
     async def _elsewhere(self, scopes: tuple[Scope, ...], tokens: int, cost: int) -> Taken | None:
         """Ask Redis; when it does not answer, refuse or go on by this host's counts."""

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
+from lyceum.gateway import prices
 from lyceum.gateway.call import Call
-from lyceum.gateway.fit import size
+from lyceum.gateway.fit import ANSWER
 from lyceum.gateway.lane import Lane
 
 Order = Callable[[Sequence[Lane], Call, float], list[Lane]]
@@ -54,7 +55,7 @@ def prefix(lanes: Sequence[Lane], call: Call, now: float) -> list[Lane]:
 
 def cheapest(lanes: Sequence[Lane], call: Call, now: float) -> list[Lane]:
     """The cheapest for a call of this size first; between equals the less busy."""
-    sent, back = size(call)
+    sent, back = prices.estimated(call, ANSWER)
 
     def cost(lane: Lane) -> tuple[float, int]:
         price = lane.target.price

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from lyceum.core.errors import ConfigError
 from lyceum.core.types import Usage
 from lyceum.gateway.call import Call
-from lyceum.gateway.config import Price, Target
+from lyceum.gateway.config import Gateway, Model, Price, Target
 
 UNIT = 1_000_000_000
 BYTES = 4  # of a request for a token: JSON around text evens out what tokenizers differ in
@@ -37,17 +37,24 @@ def read(file: Path) -> Mapping[str, Price]:
         ) from problem
 
 
-def of(target: Target, model: str, table: Mapping[str, Price]) -> Price:
-    """Return the price at a target: its own, else the table's for its name of the model, else nothing."""
-    if "price" in target.model_fields_set:
-        return target.price
-    return table.get(target.model or model, target.price)
+def applied(gateway: Gateway, table: Mapping[str, Price]) -> Gateway:
+    """Return a configuration whose targets without a price have the table's, by their name of the model."""
+
+    def target(one: Target, model: Model) -> Target:
+        price = None if "price" in one.model_fields_set else table.get(one.model or model.name)
+        return one if price is None else one.model_copy(update={"price": price})
+
+    models = [
+        one.model_copy(update={"targets": tuple(target(place, one) for place in one.targets)})
+        for one in gateway.model
+    ]
+    return gateway.model_copy(update={"model": tuple(models)}) if table else gateway
 
 
 def estimated(call: Call, output: int) -> tuple[int, int]:
     """Return the tokens that a call will read and, at most, write; `output` where it does not say how many."""
     size = len(call.body)
-    if size > 1 << 15 and b";base64," in call.body:
+    if b";base64," in call.body:
         size = _text(call.asked)
     given = size // BYTES + 1
     if call.path in ("/v1/embeddings", "/v1/rerank"):

@@ -145,14 +145,16 @@ class Ledger:
         rows = await self.rows(sql, [document_id])
         return int(rows[0][0]) if rows else 0
 
-    async def chunks(self, document_id: str, start: int = 0, most: int = -1) -> list[Chunk]:
-        """Return the chunks of a document's current version in order, all or a part of them."""
+    async def chunks(
+        self, document_id: str, start: int = 0, most: int = -1, chunk_id: str = ""
+    ) -> list[Chunk]:
+        """Return the chunks of a document's current version in order: all, a part of them, or the one of an id."""
 
         def read() -> list[Chunk]:
             rows = self._rows(
                 f"SELECT {CHUNK} FROM documents d JOIN chunks c ON c.version = d.current WHERE d.id = ?"
-                " ORDER BY c.number LIMIT ? OFFSET ?",
-                [document_id, most, start],
+                " AND (?2 = '' OR c.id = ?2) ORDER BY c.number LIMIT ? OFFSET ?",
+                [document_id, chunk_id, most, start],
             )
             return [chunk for chunk, _ in self._chunks(rows)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, UploadFile
@@ -12,7 +11,7 @@ from fastapi import Query as Parameter
 from fastapi.responses import RedirectResponse, Response
 
 from lyceum.app import pages, shapes
-from lyceum.app.document_routes import ALL, Visible
+from lyceum.app.document_routes import ALL, Visible, named
 from lyceum.app.job_routes import Running
 from lyceum.app.routes import Opened
 from lyceum.app.web.frame import Page, Paged
@@ -85,7 +84,7 @@ async def add(
 ) -> Response:  # fmt: skip
     """Queue files from a browser without scripts, and lead back to the list."""
     for one in files:
-        if name := Path((one.filename or "").replace("\\", "/")).name:
+        if name := named(one):
             await runner.submit(one.file, name, name, names(readers) or None, "", names(tags) or None)
     return RedirectResponse(page.link("/documents"), 303)
 

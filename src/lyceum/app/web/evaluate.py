@@ -19,6 +19,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from fastapi.responses import RedirectResponse, Response
 
 from lyceum.app import eval_compare, eval_run, eval_started
+from lyceum.app.document_routes import named
 from lyceum.app.eval_started import OPEN, Started
 from lyceum.app.routes import Configured
 from lyceum.app.web import feedback, welcome
@@ -183,7 +184,7 @@ async def stop(page: Paged, settings: Configured, id: Annotated[str, Form()]) ->
 @router.post("/datasets")
 async def add(page: Paged, settings: Configured, file: Annotated[UploadFile, File()]) -> Response:
     """Take a set of questions in, once it can be read."""
-    name = Path((file.filename or "").replace("\\", "/")).name
+    name = named(file)
     if not _name.fullmatch(name) or name.startswith("."):
         said = f"{name!a} is no name of a set of questions."
         raise InvalidInput(

@@ -20,6 +20,7 @@ from fastapi.responses import RedirectResponse, Response
 from lyceum.app import gateway_routes
 from lyceum.app.job_routes import Running
 from lyceum.app.routes import Configured, Opened
+from lyceum.app.settings import masked
 from lyceum.app.web.figures import alerts, answers, counts, models, requests
 from lyceum.app.web.frame import Page, Paged
 from lyceum.core.errors import InvalidInput
@@ -78,7 +79,7 @@ async def show(
     named = {"encoder": platform.embedder, "chat": platform.chat}
     own = {role: str(model.name) for role, model in named.items() if model is not None}
     kinds = {name: str(settings.tables[name].get("kind", "")) for name in ("answerer", "retriever")}
-    served = gateway_routes.shown(live.serving.gateway.model_dump(mode="json"))
+    served = masked(live.serving.gateway.model_dump(mode="json"))
     return page(
         "operate.html", gateway=served, own={**own, **kinds},
         file=str(live.file), switched=switched if live.known(switched) else "", **await numbers(page, request),
@@ -125,7 +126,7 @@ async def move(
         if number >= len(found["targets"]):
             raise InvalidInput(f"{model} has no such target.", hint="Load the page again.", code="weights")
         target = found["targets"][number]
-        if url != gateway_routes.shown(target["url"]):  # what it hides is kept where nothing was changed
+        if url != masked(target["url"]):  # what it hides is kept where nothing was changed
             target["url"] = url
         target["model"] = upstream
 

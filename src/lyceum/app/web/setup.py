@@ -15,7 +15,6 @@ from fastapi import Query as Parameter
 
 from lyceum import __version__
 from lyceum.app import commands, doctor
-from lyceum.app.gateway_routes import shown
 from lyceum.app.routes import Configured, Opened
 from lyceum.app.settings import Settings
 from lyceum.app.web.frame import Paged
@@ -37,7 +36,7 @@ async def show(
     return page(
         "setup.html", values=values(settings, find.strip().lower()), find=find, home=str(settings.home),
         version=__version__, sources=await sources(platform, page.readers), models=weights.listed(folder),
-        models_folder=str(folder), lines=shown([one._asdict() for one in found]), check=check, known=HEALTH,
+        models_folder=str(folder), lines=[one._asdict() for one in found], check=check, known=HEALTH,
     )  # fmt: skip
 
 
@@ -45,7 +44,7 @@ def values(settings: Settings, find: str) -> dict[str, dict[str, str]]:
     """Return the values that hold what is looked for, each as it stands in a file, with its origin."""
     rows = {
         name: {"value": json.dumps(row["value"], ensure_ascii=False), "from": row["from"]}
-        for name, row in shown(commands.effective(settings)).items()
+        for name, row in commands.effective(settings).items()
     }
     return {name: row for name, row in rows.items() if find in f"{name} {row['value']} {row['from']}".lower()}
 

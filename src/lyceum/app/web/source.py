@@ -22,7 +22,8 @@ async def show(
     chunk: str = "", quote: str = "", number: int = 0, part: bool = False,
 ) -> Response:  # fmt: skip
     """Show cited words in their document, as a page or (part) beside the answer."""
-    found = next((one for one in await platform.store.ledger.chunks(document.id) if one.id == chunk), None)
+    held = await platform.store.ledger.chunks(document.id, chunk_id=chunk) if chunk else []
+    found = held[0] if held else None
     span = quotes.located(found.text, quote) if found else None
     place = quotes.place(found, span) if found else Place()
     picture, problem = None, None

@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from lyceum.app import shapes
 from lyceum.app.commands import examples
+from lyceum.app.document_routes import named
 from lyceum.app.job_routes import Running
 from lyceum.app.jobs import Runner
 from lyceum.app.routes import Opened
@@ -87,7 +88,7 @@ async def begin(
     page: Paged, platform: Opened, runner: Running, files: Annotated[list[UploadFile] | None, File()] = None
 ) -> Response:
     """Queue the files that were sent, or the examples where there was none, and lead back to the page."""
-    sent = [(one.file, Path((one.filename or "").replace("\\", "/")).name) for one in files or ()]
+    sent = [(one.file, named(one)) for one in files or ()]
     for file, name in sent:
         if name:
             await runner.submit(file, name, name, None)
