@@ -13,8 +13,9 @@ import pytest
 
 from lyceum.core.errors import ProviderError
 from lyceum.core.types import Usage
-from lyceum.gateway.cache import Cached, Layers
+from lyceum.gateway.cache import Cached, Caches, Layers
 from lyceum.gateway.call import Call, Reply
+from lyceum.gateway.config import parsed
 from lyceum.gateway.identity import Identity
 from lyceum.gateway.layers import Memory
 from lyceum.gateway.live import Live
@@ -213,10 +214,31 @@ def test_no_cache_gets_a_fresh_reply_that_others_get() -> None:
     run(play())
 
 
+def test_an_upload_drops_the_replies_of_what_reads_the_index_alone(tmp_path: Path) -> None:
+    async def play() -> None:
+        own, other = 'url = "lyceum:", kind = "lyceum"', 'url = "http://x"'
+        text = "".join(
+            f'[[model]]\nname = "{name}"\ntargets = [{{{target}}}]\n'
+            for name, target in (("own", own), ("chat", other))
+        )
+        now = [1]
+        caches = Caches(tmp_path, version=lambda: now[0])
+        cache = caches(Model(), parsed(text + '[cache]\nexact = "memory"\n'))
+        for name in ("own", "chat"):
+            await ask(cache, call(model=name))  # type: ignore[arg-type]
+        now[0] = 2
+        found = [(await ask(cache, call(model=name)))[1] for name in ("own", "chat")]  # type: ignore[arg-type]
+        assert found == ["miss", "hit-exact"]
+
+    run(play())
+
+
 def test_the_index_moves_the_model_moves_and_time_passes() -> None:
     async def play() -> None:
         now = {"version": 7, "chat": "chat@a"}
-        cache = cached(Model(), version=lambda: now["version"], routed=lambda name: str(now.get(name, name)))
+        cache = cached(
+            Model(), version=lambda _: now["version"], routed=lambda name: str(now.get(name, name))
+        )
         await ask(cache, call())
         assert (await ask(cache, call()))[1] == "hit-exact"
         now["version"] = 8

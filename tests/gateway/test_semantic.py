@@ -170,7 +170,7 @@ def test_what_else_differs_is_compared_exactly(other: dict[str, Any]) -> None:
 def test_the_index_moves() -> None:
     async def play() -> None:
         now = [1]
-        cache = cached(Alike(), version=lambda: now[0])
+        cache = cached(Alike(), version=lambda _: now[0])
         await ask(cache, call(FIRST))
         now[0] = 2
         assert (await ask(cache, call(AGAIN)))[1] == "miss"

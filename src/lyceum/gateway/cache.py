@@ -183,7 +183,12 @@ class Caches:
             return inner
         if cache.semantic and self.semantic is None:
             raise ConfigError("A semantic cache needs an encoder.", hint="Run: lyceum models add minilm")
-        identity = Identity(_routes(gateway).__getitem__, self.version, cache.temperature)
+        routes = _routes(gateway)
+        # Only what runs in this process reads the index: for others its position would cost time and drop replies.
+        inside = {routes[one.name] for one in gateway.model if any(t.kind == "lyceum" for t in one.targets)}
+        identity = Identity(
+            routes.__getitem__, lambda place: self.version() if place in inside else "", cache.temperature
+        )
         if self.semantic is not None:
             self.semantic.identity, self.semantic.least = identity, cache.semantic
         return Cached(

@@ -1,7 +1,8 @@
 """A call to the bytes that say which other calls may be given the same reply; empty where none may.
 
 They cover everything that a reply depends on: path, tenant, readers, the model and where it runs, how far the index
-has come, and the request as canonical JSON. Whether the reply comes as a stream is left out. It keeps nothing.
+has come that it reads, and the request as canonical JSON. Whether the reply comes as a stream is left out. It keeps
+nothing but identities.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ FORM = ("stream", "stream_options")
 
 
 class Identity:
-    """`routed` gives what a model's name stands for now, `version` the index's position."""
+    """`routed` gives what a model's name stands for now, `version` the position of the index that this reads."""
 
     def __init__(
         self,
         routed: Callable[[str], str],
-        version: Callable[[], object] = lambda: "",
+        version: Callable[[str], object] = lambda _: "",
         temperature: float = 0.3,
     ) -> None:
         self.routed, self.version, self.temperature = routed, version, temperature
@@ -43,7 +44,7 @@ class Identity:
             return self._made(call, alike)
         told = call.headers.get("cache-control", "")
         place = self.routed(call.model)
-        key = (call.body, call.path, call.tenant, call.readers, told, place, self.version())
+        key = (call.body, call.path, call.tenant, call.readers, told, place, self.version(place))
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= MANY:
@@ -60,13 +61,13 @@ class Identity:
             for name, value in asked.items()
             if name not in FORM
         }
-        same["model"] = self.routed(call.model)
+        same["model"] = routed = self.routed(call.model)
         if alike:
             *before, last = asked["messages"]
             same["messages"] = [*before, {**last, "content": ""}]
         if call.path in APART:
             same["stream"] = call.stream
-        place = [alike, call.path, call.tenant, sorted(call.readers), str(self.version())]
+        place = [alike, call.path, call.tenant, sorted(call.readers), str(self.version(routed))]
         return blake2b(orjson.dumps([place, same], option=orjson.OPT_SORT_KEYS), digest_size=20).digest()
 
     def _repeatable(self, call: Call) -> bool:
