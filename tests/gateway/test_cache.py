@@ -216,10 +216,9 @@ def test_no_cache_gets_a_fresh_reply_that_others_get() -> None:
 
 def test_an_upload_drops_the_replies_of_what_reads_the_index_alone(tmp_path: Path) -> None:
     async def play() -> None:
-        own, other = 'url = "lyceum:", kind = "lyceum"', 'url = "http://x"'
+        targets = {"own": 'url = "lyceum:", kind = "lyceum"', "chat": 'url = "http://x"'}
         text = "".join(
-            f'[[model]]\nname = "{name}"\ntargets = [{{{target}}}]\n'
-            for name, target in (("own", own), ("chat", other))
+            f'[[model]]\nname = "{name}"\ntargets = [{{{one}}}]\n' for name, one in targets.items()
         )
         now = [1]
         caches = Caches(tmp_path, version=lambda: now[0])
