@@ -17,7 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import numkong
 import numpy as np
 import numpy.typing as npt
 
@@ -26,14 +25,14 @@ from lyceum.core.text import clean, dense_text, language, script
 from lyceum.core.types import Change, Chunk, Query
 from lyceum.store import codec, facet_sets, state
 from lyceum.store.facets import RECIPE, wanted
+from lyceum.store.scan import Floats as Floats
+from lyceum.store.scan import cosines, top
 
 ROW = np.dtype(
     [("number", "<i8"), ("scale", "<f4"), ("readers", "<u4"), ("language", "S2"), ("facets", "<u4")]
 )
-BLOCK = 64
 FORMAT = f"2:{RECIPE}"
 INLINE = 500  # so few vectors are compared in some .1 ms
-Floats = npt.NDArray[np.float32]
 
 
 class VectorStore(Protocol):
@@ -310,10 +309,11 @@ class Vectors:
             chosen = chosen[allowed]
         elif np.count_nonzero(allowed) * 4 < len(allowed):
             chosen = np.flatnonzero(allowed)
-        scores = _scores(vector, seen, chosen)
+        rows = slice(None) if chosen is None else chosen
+        scores = cosines(vector, seen.matrix[rows], seen.scales[rows])
         if chosen is None and not allowed.all():
             scores[~allowed] = -2.0
-        best = _top(scores, k)
+        best = top(scores, k)
         best = best[scores[best] > -2.0]
         numbers = seen.numbers[best if chosen is None else chosen[best]]
         return list(zip(numbers.tolist(), scores[best].tolist(), strict=True))
@@ -383,36 +383,3 @@ def _describe(
     record["readers"] = sets.index(group)
     record["language"] = language(change.chunk.text).encode()
     record["facets"] = named.place(change.document, int(record["facets"]))
-
-
-def _scores(vector: Floats, seen: _Snapshot, chosen: npt.NDArray[np.intp] | None) -> Floats:
-    """Return cosines of all rows, or of the chosen ones."""
-    scale = np.float32(float(np.abs(vector).max()) / 127.0 or 1.0)
-    whole = np.rint(vector / scale).astype(np.int8)
-    if chosen is not None and not len(chosen):
-        return np.zeros(0, np.float32)
-    matrix = seen.matrix if chosen is None else seen.matrix[chosen]
-    scales = seen.scales if chosen is None else seen.scales[chosen]
-    dots: Floats = np.asarray(numkong.cdist(whole, matrix, metric="dot"))[0].astype(np.float32)
-    dots *= scales
-    dots *= scale
-    return dots
-
-
-def _top(scores: Floats, k: int) -> npt.NDArray[np.intp]:
-    """Return the indices of the k highest scores, best first; ties by index.
-
-    The k best lie within the k blocks whose maxima are highest, so only those are sorted.
-    """
-    candidates = np.arange(len(scores))
-    if len(scores) > BLOCK * k * 2:
-        whole = len(scores) // BLOCK * BLOCK
-        maxima = scores[:whole].reshape(-1, BLOCK).max(axis=1)
-        blocks = np.argpartition(maxima, len(maxima) - k)[-k:]
-        inside = (blocks[:, None] * BLOCK + np.arange(BLOCK)).ravel()
-        candidates = np.concatenate((inside, np.arange(whole, len(scores))))
-    values = scores[candidates]
-    if len(values) > k:
-        kept = values >= np.partition(values, len(values) - k)[-k]
-        candidates, values = candidates[kept], values[kept]
-    return candidates[np.lexsort((candidates, -values))[:k]]
